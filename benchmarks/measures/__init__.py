@@ -1,0 +1,1 @@
+"""What is measured, a module for each group. Each has a ``run`` that takes an arena and writes into its notebook."""

@@ -1,0 +1,60 @@
+"""What a catalog engine offers: transactions, as plain synchronous functions that can be run again.
+
+``Reader`` and ``Transaction`` are what the functions of this room get; ``Driver`` is what runs them. The SQL is the same for
+every engine; parameters are positional (``?``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
+
+Value = str | bytes | int | float | None
+Row = tuple[Any, ...]
+
+
+class Reader(Protocol):
+    """A consistent view of the catalog for the length of one function."""
+
+    def rows(self, sql: str, parameters: Sequence[Value] = ()) -> Iterator[Row]:
+        """The rows of a query, lazily: stop iterating and the rest is never computed."""
+
+    def one(self, sql: str, parameters: Sequence[Value] = ()) -> Row | None:
+        """The first row of a query, or None."""
+
+
+class Transaction(Reader, Protocol):
+    """A reader that can also write. What it wrote is seen by all, or by none if the function raises."""
+
+    def execute(self, sql: str, parameters: Sequence[Value] = ()) -> None:
+        """Runs a statement that returns nothing."""
+
+    def execute_many(self, sql: str, parameters: Iterable[Sequence[Value]]) -> None:
+        """Runs a statement once for each set of parameters."""
+
+    def sequence(self) -> int:
+        """The next number of the catalog's one counter: larger than all that were given out before, never given again."""
+
+    def count(self, log: int, objects: int, size: int) -> None:
+        """Adds to a log's counters of live objects and their bytes."""
+
+
+class Driver(Protocol):
+    """An engine that runs transaction functions."""
+
+    async def read(self, function: Callable[[Reader], T]) -> T:
+        """Runs a function that only reads, and returns what it returns."""
+
+    async def write(self, function: Callable[[Transaction], T]) -> T:
+        """Runs a function that writes. Returns when its writes are durable; raises what it raises, with nothing written.
+
+        Raises ``errors.InsufficientStorage`` when the disk is full, ``errors.ServiceUnavailable`` when it cannot be written.
+        """
+
+    async def checkpoint(self) -> None:
+        """Does the engine's periodic housekeeping, beside its readers and writers."""
+
+    async def close(self) -> None:
+        """Finishes what was asked for and lets go of the engine."""

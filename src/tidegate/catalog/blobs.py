@@ -1,0 +1,223 @@
+"""The catalog's side of the bytes: blobs, their references, and what they are made of.
+
+A blob is inline (its bytes are in the catalog), a file (of the blob store), or composed of ranges of the other two. A blob never
+changes. Its references are counted here, inside the transaction that makes or drops them. A file or composed blob that has lost
+its last reference is garbage; it goes for good a grace period later, so that no read that is under way loses it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from enum import IntEnum
+
+import msgspec
+
+from tidegate.catalog.abc import Reader, Transaction
+from tidegate.model import ObjectPart
+
+
+class Kind(IntEnum):
+    INLINE = 0
+    FILE = 1
+    COMPOSED = 2
+
+
+class Inline(msgspec.Struct, frozen=True):
+    """New content that is kept in the catalog itself. ``digest`` is its integrity checksum."""
+
+    data: bytes
+    digest: bytes
+
+
+class File(msgspec.Struct, frozen=True):
+    """New content that the blob store holds, durably, under ``name``."""
+
+    name: bytes
+    size: int
+    digest: bytes
+
+
+class Range(msgspec.Struct, frozen=True):
+    """``length`` bytes of a blob from ``start``."""
+
+    blob: int
+    start: int
+    length: int
+
+
+class Composed(msgspec.Struct, frozen=True):
+    """New content made of ranges of blobs that exist. ``parts`` describes the object's parts, where it has any."""
+
+    ranges: Sequence[Range]
+    parts: Sequence[ObjectPart] = ()
+
+
+class Existing(msgspec.Struct, frozen=True):
+    """The content of a blob that exists."""
+
+    blob: int
+
+
+Content = Inline | File | Composed | Existing
+
+
+class Extent(msgspec.Struct, frozen=True):
+    """A range of one inline or file blob, as a reader needs it. ``file`` is None for an inline blob."""
+
+    blob: int
+    file: bytes | None
+    size: int
+    digest: bytes
+    start: int
+    length: int
+
+
+_encode_parts = msgspec.msgpack.Encoder().encode
+_decode_parts = msgspec.msgpack.Decoder(tuple[ObjectPart, ...]).decode
+
+
+def size_of(content: Inline | File | Composed) -> int:
+    match content:
+        case Inline(data=data):
+            return len(data)
+        case File(size=size):
+            return size
+        case Composed(ranges=ranges):
+            return sum(piece.length for piece in ranges)
+
+
+def add(tx: Transaction, content: Content) -> int:
+    """The number of the blob that holds the content, with one more reference than before."""
+    if isinstance(content, Existing):
+        tx.execute("UPDATE blobs SET refs = refs + 1 WHERE id = ?", (content.blob,))
+        return content.blob
+    blob = tx.sequence()
+    insert = "INSERT INTO blobs (id, size, refs, kind, file, digest, parts) VALUES (?, ?, 1, ?, ?, ?, ?)"
+    match content:
+        case Inline(data=data, digest=digest):
+            tx.execute(insert, (blob, len(data), Kind.INLINE, None, digest, None))
+            tx.execute("INSERT INTO small_blobs (id, data) VALUES (?, ?)", (blob, data))
+        case File(name=name, size=size, digest=digest):
+            tx.execute(insert, (blob, size, Kind.FILE, name, digest, None))
+        case Composed(parts=parts):
+            described = _encode_parts(parts) if parts else None
+            tx.execute(insert, (blob, size_of(content), Kind.COMPOSED, None, None, described))
+            _add_ranges(tx, blob, content.ranges)
+    return blob
+
+
+def _add_ranges(tx: Transaction, blob: int, ranges: Sequence[Range]) -> None:
+    """Points a composed blob at the ranges. Ranges of composed blobs become ranges of what those are made of."""
+    rows = []
+    offset = 0
+    for piece in ranges:
+        for leaf in _leaves(tx, piece):
+            rows.append((blob, offset, leaf.blob, leaf.start, leaf.length))
+            offset += leaf.length
+    tx.execute_many("INSERT INTO blob_parts (blob, offset, source, start, length) VALUES (?, ?, ?, ?, ?)", rows)
+    tx.execute_many("UPDATE blobs SET refs = refs + 1 WHERE id = ?", [(row[2],) for row in rows])
+
+
+def _leaves(tx: Reader, piece: Range) -> Iterator[Range]:
+    if piece.length == 0:
+        return
+    row = tx.one("SELECT kind FROM blobs WHERE id = ?", (piece.blob,))
+    if row is None or row[0] != Kind.COMPOSED:
+        yield piece
+        return
+    for source, start, length in _parts_between(tx, piece.blob, piece.start, piece.length):
+        yield Range(source, start, length)
+
+
+def _parts_between(tx: Reader, blob: int, start: int, length: int) -> Iterator[tuple[int, int, int]]:
+    """The ranges (source, start, length) that hold ``length`` bytes of a composed blob from ``start``, in order."""
+    end = start + length
+    rows = tx.rows(
+        """SELECT offset, source, start, length FROM blob_parts WHERE blob = ?1 AND offset < ?3
+           AND offset >= (SELECT coalesce(max(offset), 0) FROM blob_parts WHERE blob = ?1 AND offset <= ?2)
+           ORDER BY offset""",
+        (blob, start, end),
+    )
+    for offset, source, inner, size in rows:
+        skip = max(0, start - offset)
+        yield source, inner + skip, min(offset + size, end) - offset - skip
+
+
+def extents(tx: Reader, blob: int, start: int, length: int) -> list[Extent]:
+    """Where to read ``length`` bytes of a blob from ``start``: ranges of inline and file blobs, in order."""
+    row = tx.one("SELECT kind, file, size, digest FROM blobs WHERE id = ?", (blob,))
+    if row is None or length == 0:
+        return []
+    kind, file, size, digest = row
+    if kind != Kind.COMPOSED:
+        return [Extent(blob, file, size, digest, start, length)]
+    found = []
+    for source, inner, count in _parts_between(tx, blob, start, length):
+        leaf = tx.one("SELECT file, size, digest FROM blobs WHERE id = ?", (source,))
+        if leaf is not None:
+            file, size, digest = leaf
+            found.append(Extent(source, file, size, digest, inner, count))
+    return found
+
+
+def inline_data(tx: Reader, blob: int) -> bytes | None:
+    """The bytes of an inline blob."""
+    row = tx.one("SELECT data FROM small_blobs WHERE id = ?", (blob,))
+    return None if row is None else row[0]
+
+
+def parts_of(tx: Reader, blob: int) -> tuple[ObjectPart, ...]:
+    """The parts of an object that was composed by a multipart upload; empty for any other."""
+    row = tx.one("SELECT parts FROM blobs WHERE id = ?", (blob,))
+    return () if row is None or row[0] is None else _decode_parts(row[0])
+
+
+def release(tx: Transaction, blob: int, now: int) -> None:
+    """Drops one reference. The last one makes an inline blob vanish and any other garbage."""
+    row = tx.one("SELECT refs, kind FROM blobs WHERE id = ?", (blob,))
+    if row is None:
+        return
+    refs, kind = row
+    if refs > 1:
+        tx.execute("UPDATE blobs SET refs = refs - 1 WHERE id = ?", (blob,))
+    elif kind == Kind.INLINE:
+        tx.execute("DELETE FROM blobs WHERE id = ?", (blob,))
+        tx.execute("DELETE FROM small_blobs WHERE id = ?", (blob,))
+    else:
+        tx.execute("UPDATE blobs SET refs = 0 WHERE id = ?", (blob,))
+        tx.execute("INSERT INTO garbage (since, blob) VALUES (?, ?)", (now, blob))
+
+
+def collect(tx: Transaction, before: int, limit: int, now: int) -> tuple[int, list[bytes]]:
+    """Forgets up to ``limit`` blobs that have been garbage since before a time.
+
+    Returns how many, and the names of the files that nothing points at any more: delete them once this is durable.
+    """
+    rows = list(
+        tx.rows(
+            """SELECT g.since, b.id, b.kind, b.file FROM garbage g JOIN blobs b ON b.id = g.blob
+               WHERE g.since < ? ORDER BY g.since, g.blob LIMIT ?""",
+            (before, limit),
+        )
+    )
+    files = []
+    for since, blob, kind, file in rows:
+        tx.execute("DELETE FROM garbage WHERE since = ? AND blob = ?", (since, blob))
+        tx.execute("DELETE FROM blobs WHERE id = ?", (blob,))
+        if kind == Kind.FILE:
+            files.append(file)
+        else:
+            for (source,) in list(tx.rows("SELECT source FROM blob_parts WHERE blob = ?", (blob,))):
+                release(tx, source, now)
+            tx.execute("DELETE FROM blob_parts WHERE blob = ?", (blob,))
+    return len(rows), files
+
+
+def known_files(tx: Reader, names: Sequence[bytes]) -> Mapping[bytes, int]:
+    """Which of these file names the catalog knows, and their blobs' sizes."""
+    known = {}
+    for name in names:
+        row = tx.one("SELECT size FROM blobs WHERE file = ?", (name,))
+        if row is not None:
+            known[name] = row[0]
+    return known

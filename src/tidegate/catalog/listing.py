@@ -1,0 +1,238 @@
+"""Pages of a bucket's keys and versions, in the order of their UTF-8 bytes.
+
+With a delimiter, keys that share what comes before it appear once, as a common prefix. Such a group is jumped over by seeking
+to its end, never read through: a page costs what it shows. (UTF-8 has no byte FF, so ``prefix + FF`` comes after every key that
+begins with the prefix.)
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+
+import msgspec
+
+from tidegate.catalog import rows
+from tidegate.catalog.abc import Reader, Row
+from tidegate.model import STANDARD, Bucket, Upload, Version
+
+END = b"\xff"
+
+_KEYS = "SELECT key, size, etag, modified, storage_class FROM head WHERE log = ? AND key > ? AND key < ? ORDER BY key"
+
+# Walks from common prefix to common prefix inside the engine, a seek each, and ends at the first key without the delimiter.
+# Parameters: log, after, end, length of the listing's prefix, delimiter, length of the delimiter.
+_CUT = "instr(substr(walk.key, ?4 + 1), ?5)"
+_COMMON = f"substr(walk.key, 1, ?4 + {_CUT} + ?6 - 1)"
+_NEXT = "SELECT key FROM head WHERE log = ?1 AND key > {} AND key < ?3 ORDER BY key LIMIT 1"
+_PREFIXES = f"""
+    WITH RECURSIVE walk (key) AS (
+        SELECT ({_NEXT.format("?2")})
+        UNION ALL
+        SELECT ({_NEXT.format(f"CAST({_COMMON} || x'FF' AS BLOB)")}) FROM walk WHERE {_CUT} > 0)
+    SELECT {_COMMON} FROM walk WHERE {_CUT} > 0"""
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """An object in a listing. ``modified`` is in microseconds."""
+
+    key: str
+    size: int
+    etag: str
+    modified: int
+    storage_class: str
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Objects and common prefixes, each in order. ``last`` is the item to go on after, where there is more."""
+
+    entries: list[Entry]
+    prefixes: list[str]
+    last: str | None
+
+
+class VersionPage(msgspec.Struct, frozen=True):
+    """Versions (delete markers among them) and common prefixes. ``last_*`` name the item to go on after, where there is more."""
+
+    versions: list[Version]
+    prefixes: list[str]
+    last_key: str | None
+    last_version_id: str
+
+
+class UploadPage(msgspec.Struct, frozen=True):
+    """Uploads that are under way, by key and age, and common prefixes."""
+
+    uploads: list[Upload]
+    prefixes: list[str]
+    last_key: str | None
+    last_id: str
+
+
+def _bounds(prefix: bytes, after: bytes, delimiter: bytes) -> tuple[bytes, bytes]:
+    """The open interval of keys to look at: after the marker, under the prefix.
+
+    A marker that is itself a common prefix stands for its whole group.
+    """
+    if delimiter and len(after) > len(prefix) and after.startswith(prefix) and after.endswith(delimiter):
+        after += END
+    # The smallest key that has the prefix is the prefix itself, so begin just before it.
+    start = after if after >= prefix and after else prefix[:-1] + _before(prefix[-1:]) if prefix else b""
+    return start, prefix + END
+
+
+def _before(byte: bytes) -> bytes:
+    """With what comes before it unchanged: a string below every string that begins with ``byte``, above all that are smaller."""
+    return bytes([byte[0] - 1]) + END * 2 if byte[0] else b""
+
+
+def keys(tx: Reader, bucket: Bucket, *, prefix: str, delimiter: str, after: str, limit: int) -> Page:
+    """A page of a bucket's live objects with at most ``limit`` items, after the key or common prefix ``after``."""
+    head, cut = prefix.encode(), delimiter.encode()
+    position, end = _bounds(head, after.encode(), cut)
+    entries: list[Entry] = []
+    prefixes: list[str] = []
+    last = ""
+    room = limit
+    more = False
+    while not more:
+        group = None
+        for key, size, etag, modified, storage_class in tx.rows(_KEYS, (bucket.log, position, end)):
+            if cut and key.find(cut, len(head)) >= 0:
+                group = key
+                break
+            if not room:
+                more = True
+                break
+            room -= 1
+            position = key
+            last = key.decode()
+            entries.append(Entry(last, size, etag, modified, storage_class or STANDARD))
+        if more or group is None:
+            break
+        for (common,) in tx.rows(_PREFIXES, (bucket.log, position, end, len(head), cut, len(cut))):
+            if not room:
+                more = True
+                break
+            room -= 1
+            position = common + END
+            last = common.decode()
+            prefixes.append(last)
+    return Page(entries, prefixes, last if more else None)
+
+
+def versions(
+    tx: Reader, bucket: Bucket, *, prefix: str, delimiter: str, after: str, after_version: str, limit: int
+) -> VersionPage:
+    """A page of all versions and delete markers: by key, newest first.
+
+    ``after`` is the key to go on after, or within: from the version after ``after_version`` on where that is given.
+    """
+    head, cut = prefix.encode(), delimiter.encode()
+    position, end = _bounds(head, after.encode(), cut)
+    found: list[Version] = []
+    prefixes: list[str] = []
+    last: tuple[str, str] = ("", "")
+    newest_seen: bytes | None = None
+    pending: Iterator[Row] = iter(())
+    if after and after_version:
+        pending = _rest_of_key(tx, bucket, after.encode(), after_version)
+        newest_seen = after.encode()
+    while True:
+        group = None
+        for row in _chain(pending, _all_versions(tx, bucket, position, end)):
+            key = row[0]
+            at = key.find(cut, len(head)) if cut else -1
+            if len(found) + len(prefixes) == limit:
+                return VersionPage(found, prefixes, *last)
+            if at >= 0:
+                group = key[: at + len(cut)]
+                break
+            version = rows.version(row, is_latest=key != newest_seen)
+            newest_seen = key
+            found.append(version)
+            last = (version.key, version.version_id)
+        if group is None:
+            return VersionPage(found, prefixes, None, "")
+        pending = iter(())
+        position = group + END
+        prefixes.append(group.decode())
+        last = (group.decode(), "")
+
+
+def _chain(first: Iterator[Row], second: Iterator[Row]) -> Iterator[Row]:
+    yield from first
+    yield from second
+
+
+def _all_versions(tx: Reader, bucket: Bucket, after: bytes, end: bytes) -> Iterator[Row]:
+    """Rows of head and history together. Head's row of a key is newer than history's."""
+    head, history = (
+        tx.rows(
+            f"SELECT {rows.VERSION_COLUMNS} FROM {table} WHERE log = ? AND key > ? AND key < ? ORDER BY {order}",  # noqa: S608 - ours
+            (bucket.log, after, end),
+        )
+        for table, order in (("head", "key"), ("history", "key, seq DESC"))
+    )
+    return heapq.merge(head, history, key=lambda row: (row[0], -row[1]))
+
+
+def _rest_of_key(tx: Reader, bucket: Bucket, key: bytes, after_version: str) -> Iterator[Row]:
+    """The versions of one key that are older than the named one; all of history's if it is gone."""
+    seq: int | None
+    if after_version == rows.NULL_VERSION:
+        seq = None
+        for table in ("head", "history"):
+            row = tx.one(
+                f"SELECT seq FROM {table} WHERE log = ? AND key = ? AND version_id IS NULL",  # noqa: S608 - ours
+                (bucket.log, key),
+            )
+            seq = row[0] if row is not None else seq
+    else:
+        seq = rows.seq_of(after_version)
+    if seq is None:
+        return iter(())
+    return tx.rows(
+        f"SELECT {rows.VERSION_COLUMNS} FROM history WHERE log = ? AND key = ? AND seq < ? ORDER BY seq DESC",  # noqa: S608 - ours
+        (bucket.log, key, seq),
+    )
+
+
+def uploads(
+    tx: Reader, bucket: Bucket, *, prefix: str, delimiter: str, after: str, after_id: str, limit: int
+) -> UploadPage:
+    """A page of the multipart uploads that are under way: by key, then in the order in which they were started."""
+    head, cut = prefix.encode(), delimiter.encode()
+    position, end = _bounds(head, after.encode(), cut)
+    found: list[Upload] = []
+    prefixes: list[str] = []
+    last: tuple[str, str] = ("", "")
+    inside = after.encode() if after and after_id else None
+    while True:
+        group = None
+        for row in _open_uploads(tx, bucket, position, end, inside, after_id):
+            key = row[2]
+            at = key.find(cut, len(head)) if cut else -1
+            if len(found) + len(prefixes) == limit:
+                return UploadPage(found, prefixes, *last)
+            if at >= 0:
+                group = key[: at + len(cut)]
+                break
+            upload = rows.upload(row)
+            found.append(upload)
+            last = (upload.key, upload.id)
+        if group is None:
+            return UploadPage(found, prefixes, None, "")
+        inside = None
+        position = group + END
+        prefixes.append(group.decode())
+        last = (group.decode(), "")
+
+
+def _open_uploads(
+    tx: Reader, bucket: Bucket, after: bytes, end: bytes, inside: bytes | None, after_id: str
+) -> Iterator[Row]:
+    sql = f"SELECT {rows.UPLOAD_COLUMNS} FROM uploads WHERE bucket = ? AND completed IS NULL AND "  # noqa: S608 - ours
+    if inside is not None:
+        yield from tx.rows(sql + "key = ? AND id > ? ORDER BY id", (bucket.id, inside, after_id))
+    yield from tx.rows(sql + "key > ? AND key < ? ORDER BY key, id", (bucket.id, after, end))

@@ -1,0 +1,160 @@
+"""The catalog's tables, and how an older catalog is brought up to date.
+
+A bucket names a *log*. A log's versions live in two tables with the same columns, and every version is in exactly one:
+
+- ``head`` holds the newest version of each key, where that is an object. Its primary key is (log, key), so a page of a
+  listing is one range of one index whatever lies in the past of those keys.
+- ``history`` holds all other rows: versions that were overwritten, and delete markers. Its order (log, key, newest first)
+  is the order in which versions are listed.
+
+A row of history is always older than the key's row in head. ``version_id`` is NULL for a null version, of which a key has at most one:
+the primary key of head and a partial unique index of history see to that within a table, ``versions.py`` across both.
+
+A version points at a *blob*, which never changes and counts its references. Its bytes are in ``small_blobs``, in a file, or
+in other blobs (``blob_parts``). ``garbage`` names blobs without references that wait out their grace period.
+
+Numbers that order things (``seq``) and number blobs come from one counter that never goes back (``counters``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tidegate import errors
+
+if TYPE_CHECKING:
+    import apsw
+
+_VERSION_COLUMNS = """
+    log INTEGER NOT NULL,
+    key BLOB NOT NULL,
+    seq INTEGER NOT NULL,
+    version_id TEXT,
+    size INTEGER NOT NULL,
+    etag TEXT NOT NULL,
+    modified INTEGER NOT NULL,
+    storage_class TEXT,
+    blob INTEGER,
+    attributes BLOB,
+    tags BLOB"""
+
+_FIRST = f"""
+CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO counters VALUES ('sequence', 0);
+
+CREATE TABLE logs (
+    id INTEGER PRIMARY KEY,
+    objects INTEGER NOT NULL DEFAULT 0,
+    bytes INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE buckets (
+    id INTEGER PRIMARY KEY,
+    provider TEXT NOT NULL,
+    namespace TEXT NOT NULL,
+    name TEXT NOT NULL,
+    log INTEGER NOT NULL,
+    owner TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    versioning TEXT NOT NULL DEFAULT '',
+    region TEXT NOT NULL DEFAULT '',
+    tags BLOB,
+    UNIQUE (name, provider, namespace)
+);
+
+CREATE TABLE head ({_VERSION_COLUMNS}, PRIMARY KEY (log, key)) WITHOUT ROWID;
+CREATE TABLE history ({_VERSION_COLUMNS}, PRIMARY KEY (log, key, seq DESC)) WITHOUT ROWID;
+CREATE UNIQUE INDEX history_null_version ON history (log, key) WHERE version_id IS NULL;
+
+CREATE TABLE blobs (
+    id INTEGER PRIMARY KEY,
+    size INTEGER NOT NULL,
+    refs INTEGER NOT NULL,
+    kind INTEGER NOT NULL,
+    file BLOB,
+    digest BLOB,
+    parts BLOB
+);
+CREATE UNIQUE INDEX blobs_file ON blobs (file) WHERE file IS NOT NULL;
+CREATE TABLE small_blobs (id INTEGER PRIMARY KEY, data BLOB NOT NULL);
+CREATE TABLE blob_parts (
+    blob INTEGER NOT NULL,
+    offset INTEGER NOT NULL,
+    source INTEGER NOT NULL,
+    start INTEGER NOT NULL,
+    length INTEGER NOT NULL,
+    PRIMARY KEY (blob, offset)
+) WITHOUT ROWID;
+CREATE TABLE garbage (since INTEGER NOT NULL, blob INTEGER NOT NULL, PRIMARY KEY (since, blob)) WITHOUT ROWID;
+
+CREATE TABLE uploads (
+    id TEXT PRIMARY KEY,
+    bucket INTEGER NOT NULL,
+    key BLOB NOT NULL,
+    initiated INTEGER NOT NULL,
+    owner TEXT NOT NULL,
+    storage_class TEXT,
+    attributes BLOB,
+    tags BLOB,
+    checksum_algorithm TEXT NOT NULL,
+    checksum_type TEXT NOT NULL,
+    completed BLOB
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX uploads_open ON uploads (bucket, key, id) WHERE completed IS NULL;
+CREATE INDEX uploads_completed ON uploads (initiated) WHERE completed IS NOT NULL;
+CREATE TABLE upload_parts (
+    upload TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    etag TEXT NOT NULL,
+    modified INTEGER NOT NULL,
+    blob INTEGER NOT NULL,
+    checksums BLOB,
+    PRIMARY KEY (upload, number)
+) WITHOUT ROWID;
+
+CREATE TABLE users (
+    name TEXT PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    is_admin INTEGER NOT NULL DEFAULT 0,
+    created INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE access_keys (
+    id TEXT PRIMARY KEY,
+    user TEXT NOT NULL,
+    secret BLOB NOT NULL,
+    created INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX access_keys_user ON access_keys (user);
+"""
+
+# One entry a schema version; an entry is never changed once released, a new one is added.
+MIGRATIONS: tuple[str, ...] = (_FIRST,)
+
+
+class CatalogTooNew(errors.Error):
+    """The catalog was written by a newer Tidegate than this one."""
+
+    code = "InternalError"
+    message = "The data folder was written by a newer version of Tidegate."
+
+
+def migrate(connection: apsw.Connection) -> None:
+    """Brings the catalog to the newest schema, in one transaction a step; safe beside others who try the same.
+
+    Raises ``CatalogTooNew``.
+    """
+    while True:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            version = connection.pragma("user_version")
+            if version > len(MIGRATIONS):
+                raise CatalogTooNew
+            if version < len(MIGRATIONS):
+                connection.execute(MIGRATIONS[version])
+                connection.pragma("user_version", version + 1)
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+        if version == len(MIGRATIONS):
+            return

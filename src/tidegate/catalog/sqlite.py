@@ -1,0 +1,327 @@
+"""The embedded engine: SQLite in WAL mode, shared by all processes of a machine.
+
+*Group commit.* Each process has one writer thread. Transactions that wait when it comes by are run one after the other inside
+one SQLite transaction, each in its own savepoint so that one that fails fails alone, and made durable by one fsync. Callers
+hear of success only after that.
+
+*Turns.* Processes take turns at the file by two locks: whoever holds ``gate`` is next, whoever holds ``lock`` writes. A writer that
+has just finished has to pass the gate again and so cannot overtake one that waits, which SQLite's own polling allows.
+
+*Checkpoints* never happen inside a commit: a job copies the log back beside the writers, and takes a turn only for the small rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+
+from tidegate import errors
+from tidegate.catalog.abc import Reader, Row, Transaction, Value
+from tidegate.catalog.schema import migrate
+
+T = TypeVar("T")
+
+CATALOG_FILE = "catalog.db"
+
+# A group holds the writer lock for as long as its transactions take, some 30 µs each: this bounds the wait of other processes.
+MAX_GROUP = 256
+# SQLite's own lock is only ever waited for when something outside Tidegate (a backup tool, a shell) has the file open.
+BUSY_TIMEOUT_MS = 30_000
+# Enough for the upper levels of the trees of a catalog with millions of keys; the system's page cache has the rest.
+CACHE_KIB = 8 * 1024
+STATEMENT_CACHE = 400
+# Below this the log is left alone; copying it back early would write hot pages again and again.
+CHECKPOINT_BYTES = 16 * 1024 * 1024
+# Above this the log is copied back to the last frame in a turn of its own, so that it starts again from the beginning.
+RESTART_BYTES = 64 * 1024 * 1024
+
+
+def connect(path: Path, *, durable: bool = True) -> apsw.Connection:
+    """A connection to the catalog file, created if it is not there, with the settings that every connection has."""
+    connection = apsw.Connection(str(path), statementcachesize=STATEMENT_CACHE)
+    connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+    connection.pragma("journal_mode", "wal")
+    connection.pragma("synchronous", "FULL" if durable else "NORMAL")
+    connection.pragma("wal_autocheckpoint", 0)
+    connection.pragma("cache_size", -CACHE_KIB)
+    connection.pragma("temp_store", "MEMORY")
+    return connection
+
+
+class Turnstile:
+    """Mutual exclusion between processes in which nobody waits behind the same neighbour twice."""
+
+    def __init__(self, folder: Path) -> None:
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        self._gate = os.open(folder / "catalog.gate", flags, 0o600)
+        self._lock = os.open(folder / "catalog.lock", flags, 0o600)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        fcntl.flock(self._gate, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+        finally:
+            fcntl.flock(self._gate, fcntl.LOCK_UN)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        os.close(self._gate)
+        os.close(self._lock)
+
+
+class SQLiteReader:
+    """Implements ``abc.Reader`` on a connection."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._execute = connection.execute
+
+    def rows(self, sql: str, parameters: Sequence[Value] = ()) -> Iterator[Row]:
+        return self._execute(sql, parameters)
+
+    def one(self, sql: str, parameters: Sequence[Value] = ()) -> Row | None:
+        cursor = self._execute(sql, parameters)
+        row: Row | None = cursor.fetchone()
+        cursor.close(True)
+        return row
+
+
+class SQLiteTransaction(SQLiteReader):
+    """Implements ``abc.Transaction``: one member of a group. The counters are kept in memory until the group ends."""
+
+    def __init__(self, connection: apsw.Connection, group: Group) -> None:
+        super().__init__(connection)
+        self._connection = connection
+        self._group = group
+        self.counts: dict[int, tuple[int, int]] = {}
+
+    def execute(self, sql: str, parameters: Sequence[Value] = ()) -> None:
+        self._connection.execute(sql, parameters)
+
+    def execute_many(self, sql: str, parameters: Iterable[Sequence[Value]]) -> None:
+        self._connection.executemany(sql, parameters)
+
+    def sequence(self) -> int:
+        return self._group.draw()
+
+    def count(self, log: int, objects: int, size: int) -> None:
+        had = self.counts.get(log, (0, 0))
+        self.counts[log] = (had[0] + objects, had[1] + size)
+
+
+class Group:
+    """Transactions that are committed together."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._first = _int(connection.execute("SELECT value FROM counters WHERE name = 'sequence'").get)
+        self._last = self._first
+        self._counts: dict[int, tuple[int, int]] = {}
+
+    def run(self, function: Callable[[Transaction], T]) -> T:
+        """Runs one member in a savepoint. Numbers that a failed member drew are not given out again."""
+        execute = self._connection.execute
+        transaction = SQLiteTransaction(self._connection, self)
+        execute("SAVEPOINT member")
+        try:
+            result = function(transaction)
+        except BaseException:
+            execute("ROLLBACK TO member")
+            execute("RELEASE member")
+            raise
+        execute("RELEASE member")
+        for log, (objects, size) in transaction.counts.items():
+            had = self._counts.get(log, (0, 0))
+            self._counts[log] = (had[0] + objects, had[1] + size)
+        return result
+
+    def draw(self) -> int:
+        """The next number of the counter."""
+        self._last += 1
+        return self._last
+
+    def finish(self) -> None:
+        """Writes the counters."""
+        execute = self._connection.execute
+        if self._last != self._first:
+            execute("UPDATE counters SET value = ? WHERE name = 'sequence'", (self._last,))
+        for log, (objects, size) in self._counts.items():
+            if objects or size:
+                execute("UPDATE logs SET objects = objects + ?, bytes = bytes + ? WHERE id = ?", (objects, size, log))
+
+
+class _Request:
+    """A transaction function that waits for its group, and where its outcome goes."""
+
+    __slots__ = ("error", "function", "future", "result")
+
+    def __init__(self, function: Callable[[Transaction], Any], future: asyncio.Future[Any]) -> None:
+        self.function = function
+        self.future = future
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+
+class SQLite:
+    """Implements ``abc.Driver``. To be made and used on one event loop.
+
+    ``on_group`` is told the size of each group after its commit, on the writer's thread.
+    """
+
+    def __init__(self, folder: Path, *, durable: bool = True, on_group: Callable[[int], None] | None = None) -> None:
+        path = folder / CATALOG_FILE
+        self._path = path
+        self._durable = durable
+        self._on_group = on_group
+        self._turnstile = Turnstile(folder)
+        with self._turnstile.turn():
+            self._writer = connect(path, durable=durable)
+            migrate(self._writer)
+        self._reading = connect(path)
+        self._reader = SQLiteReader(self._reading)
+        self._checkpointer: apsw.Connection | None = None
+        self._queue: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._write_groups, name="catalog-writer", daemon=True)
+        self._thread.start()
+
+    async def read(self, function: Callable[[Reader], T]) -> T:
+        # One transaction for all statements: a consistent view, and SQLite's read lock is taken once.
+        execute = self._reading.execute
+        execute("BEGIN")
+        try:
+            return function(self._reader)
+        finally:
+            execute("COMMIT")
+
+    async def write(self, function: Callable[[Transaction], T]) -> T:
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._queue.put(_Request(function, future))
+        return await future
+
+    async def checkpoint(self) -> None:
+        if self._wal_size() >= CHECKPOINT_BYTES:
+            await asyncio.to_thread(self._checkpoint)
+
+    async def close(self) -> None:
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+        for connection in (self._writer, self._reading, self._checkpointer):
+            if connection is not None:
+                connection.close()
+        self._turnstile.close()
+
+    # --- the writer's thread -----------------------------------------------------------------------------------------
+
+    def _write_groups(self) -> None:
+        while (first := self._queue.get()) is not None:
+            requests = [first]
+            last = False
+            while len(requests) < MAX_GROUP:
+                try:
+                    request = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+                if request is None:
+                    last = True
+                    break
+                requests.append(request)
+            self._write_group(requests)
+            if last:
+                return
+
+    def _write_group(self, requests: list[_Request]) -> None:
+        try:
+            with self._turnstile.turn():
+                self._commit(requests)
+        except Exception as error:  # noqa: BLE001 - whatever it was, nothing is durable and every caller must hear of it
+            for request in requests:
+                request.error = request.error or _storage_error(error)
+        else:
+            if self._on_group is not None:
+                self._on_group(len(requests))
+        loop = requests[0].future.get_loop()
+        try:
+            loop.call_soon_threadsafe(_deliver, requests)
+        except RuntimeError:  # the loop was closed under us: nobody is left to tell
+            return
+
+    def _commit(self, requests: list[_Request]) -> None:
+        execute = self._writer.execute
+        execute("BEGIN IMMEDIATE")
+        try:
+            group = Group(self._writer)
+            for request in requests:
+                try:
+                    request.result = group.run(request.function)
+                except errors.Error as error:
+                    request.error = error
+                except apsw.Error as error:
+                    if not self._writer.in_transaction:  # SQLite gave the whole group up (disk full, I/O error)
+                        raise
+                    request.error = error
+                except Exception as error:  # noqa: BLE001 - a fault in one member must not take its group down
+                    request.error = error
+            group.finish()
+            execute("COMMIT")
+        except BaseException:
+            if self._writer.in_transaction:
+                execute("ROLLBACK")
+            raise
+
+    # --- checkpoints -------------------------------------------------------------------------------------------------
+
+    def _wal_size(self) -> int:
+        try:
+            return os.stat(f"{self._path}-wal").st_size
+        except FileNotFoundError:
+            return 0
+
+    def _checkpoint(self) -> None:
+        if self._checkpointer is None:
+            self._checkpointer = connect(self._path)
+        connection = self._checkpointer
+        frames, copied = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        if frames != copied and self._wal_size() >= RESTART_BYTES:
+            with self._turnstile.turn():
+                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+
+
+def _int(value: object) -> int:
+    if not isinstance(value, int):
+        raise TypeError(value)
+    return value
+
+
+def _deliver(requests: list[_Request]) -> None:
+    for request in requests:
+        if request.future.cancelled():
+            continue
+        if request.error is not None:
+            request.future.set_exception(request.error)
+        else:
+            request.future.set_result(request.result)
+
+
+def _storage_error(error: Exception) -> Exception:
+    """What a failed commit means to the callers."""
+    match error:
+        case apsw.FullError():
+            return errors.InsufficientStorage()
+        case apsw.ReadOnlyError() | apsw.CantOpenError() | apsw.IOError():
+            return errors.ServiceUnavailable()
+        case OSError():
+            return errors.ServiceUnavailable()
+        case _:
+            return error

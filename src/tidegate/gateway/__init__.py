@@ -1,0 +1,10 @@
+"""What an operation means. Every door comes through here: authorise, resolve the bucket, act.
+
+The gateway knows no HTTP. It is given a principal, names and values, and it answers with structs or raises errors of ``tidegate.errors``.
+"""
+
+from tidegate.catalog.listing import Entry
+from tidegate.catalog.uploads import Wanted
+from tidegate.gateway.gateway import Gateway, open_gateway
+
+__all__ = ["Entry", "Gateway", "Wanted", "open_gateway"]

@@ -1,0 +1,90 @@
+"""Appending to an object (``x-amz-write-offset-bytes``): a new version made of the old one's bytes and the new.
+
+Source: Amazon S3 user guide, "Appending data to objects in directory buckets".
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+from tidegate import checksums, errors
+from tidegate.catalog import blobs, versions
+from tidegate.catalog.abc import Transaction
+from tidegate.catalog.blobs import Composed, Content, Inline, Range
+from tidegate.catalog.versions import Check, Draft
+from tidegate.gateway.receive import inline
+from tidegate.model import Attributes, Bucket, Version
+
+# Small objects that grow stay inline up to this many bytes; beyond, each append adds a range to a composed blob.
+INLINE_APPEND_LIMIT = 64 * 1024
+# Amazon's limit on the parts that an object grows by. It bounds what a transaction has to copy.
+MAX_APPENDED_PARTS = 10_000
+
+
+def append(tx: Transaction, bucket: Bucket, key: str, draft: Draft, offset: int, check: Check) -> Version:
+    """Appends the draft's content to the object at ``offset``, which has to be its size (0 where there is no object).
+
+    Headers, metadata and tags of an object that exists stay. Raises ``InvalidWriteOffset``, ``TooManyParts``.
+    """
+    try:
+        current = versions.get(tx, bucket, key)
+    except (errors.NoSuchKey, errors.DeleteMarker):
+        current = None
+    if offset != (0 if current is None else current.size):
+        raise errors.InvalidWriteOffset
+    if current is None or current.blob is None:
+        return versions.put(tx, bucket, key, draft, check)
+    if (joined := _joined_inline(tx, current, draft)) is not None:
+        content: Content = joined
+        etag, added = hashlib.md5(joined.data, usedforsecurity=False).hexdigest(), None
+    else:
+        if len(blobs.extents(tx, current.blob, 0, current.size)) >= MAX_APPENDED_PARTS:
+            raise errors.TooManyParts
+        added = blobs.add(tx, draft.content)
+        ranges = (Range(current.blob, 0, current.size), Range(added, 0, draft.size))
+        content, etag = Composed([piece for piece in ranges if piece.length]), _composed_etag(current.etag, draft.etag)
+    grown = msgspec.structs.replace(
+        draft,
+        content=content,
+        size=current.size + draft.size,
+        etag=etag,
+        storage_class=current.storage_class,
+        attributes=_attributes(current, draft),
+        tags=current.tags,
+    )
+    version = versions.put(tx, bucket, key, grown, check)
+    if added is not None:
+        blobs.release(tx, added, draft.modified)  # the composed blob refers to it now
+    return version
+
+
+def _joined_inline(tx: Transaction, current: Version, draft: Draft) -> Inline | None:
+    """Both contents in one inline blob, if both are inline and it stays small."""
+    if not isinstance(draft.content, Inline) or current.blob is None:
+        return None
+    if current.size + draft.size > INLINE_APPEND_LIMIT:
+        return None
+    old = blobs.inline_data(tx, current.blob)
+    return None if old is None else inline(old + draft.content.data)
+
+
+def _composed_etag(old: str, added: str) -> str:
+    """As a multipart object's: a hash of the pieces' ETags, and how many pieces there are."""
+    count = int(old.partition("-")[2] or 1) + 1
+    return f"{hashlib.md5(f'{old}{added}'.encode(), usedforsecurity=False).hexdigest()}-{count}"
+
+
+def _attributes(current: Version, draft: Draft) -> Attributes:
+    """The object's attributes with the checksums of the whole, as far as they follow from those of the pieces."""
+    combined = {}
+    for name, value in current.attributes.checksums.items():
+        other = draft.attributes.checksums.get(name)
+        if other is None or not checksums.ALGORITHMS[name].full_object or "-" in value:
+            continue
+        pieces = [(checksums.decode(name, value), current.size), (checksums.decode(name, other), draft.size)]
+        combined[name] = checksums.encode(checksums.combine(name, pieces))
+    return msgspec.structs.replace(
+        current.attributes, checksums=combined, checksum_type=current.attributes.checksum_type if combined else ""
+    )

@@ -1,0 +1,162 @@
+"""Copies and renames: new versions of bytes that are there already. No byte is read, unless a checksum is asked for that nobody has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from tidegate import checksums, errors
+from tidegate.catalog import buckets, versions
+from tidegate.catalog.abc import Transaction
+from tidegate.catalog.blobs import Existing
+from tidegate.catalog.versions import Draft
+from tidegate.gateway.objects import FULL_OBJECT, NewObject
+from tidegate.gateway.reading import Reading, open_reading
+from tidegate.gateway.rooms import Rooms, now
+from tidegate.model import Attributes, Principal, Version
+from tidegate.preconditions import NONE, Preconditions
+
+
+class Source(msgspec.Struct, frozen=True):
+    """What is copied: the newest version, or the one that is named."""
+
+    bucket: str
+    key: str
+    version_id: str = ""
+    preconditions: Preconditions = NONE
+
+
+class Copied(msgspec.Struct, frozen=True):
+    """A copy that was made, and the version id that it was made from."""
+
+    version: Version
+    source_version_id: str
+
+
+class Copying:
+    """Copying and renaming. Each raises ``NoSuchBucket`` and ``AccessDenied``, for either bucket, beside what it says."""
+
+    def __init__(self, rooms: Rooms) -> None:
+        self._rooms = rooms
+
+    async def open_source(self, principal: Principal, source: Source) -> Reading:
+        """Finds what is to be copied. Raises as a read does, ``PreconditionFailed``, ``InvalidRequest`` for a delete marker."""
+        action = "s3:GetObjectVersion" if source.version_id else "s3:GetObject"
+        bucket = await self._rooms.bucket(principal, source.bucket, action)
+        try:
+            reading = await open_reading(self._rooms, bucket, source.key, source.version_id)
+        except errors.NamedDeleteMarker:
+            raise errors.InvalidRequest(
+                "The source of a copy request may not specifically refer to a delete marker by version id."
+            ) from None
+        source.preconditions.check_copy_source(reading.version)
+        return reading
+
+    async def copy(
+        self,
+        principal: Principal,
+        source: Source,
+        bucket_name: str,
+        key: str,
+        *,
+        replace: NewObject | None = None,
+        tags: Mapping[str, str] | None = None,
+        storage_class: str | None = None,
+        algorithm: str | None = None,
+        preconditions: Preconditions = NONE,
+    ) -> Copied:
+        """Copies an object.
+
+        ``replace`` takes the place of the source's headers and metadata, ``tags`` of its tags. ``algorithm`` names a checksum that the
+        copy is to have. Raises ``PreconditionFailed`` for either end, ``InvalidRequest`` for a copy onto itself that changes nothing.
+        """
+        await self._rooms.bucket(principal, bucket_name, "s3:PutObject")
+        while True:
+            reading = await self.open_source(principal, source)
+            found = reading.version
+            onto_itself = (source.bucket, source.key, source.version_id) == (bucket_name, key, "")
+            if onto_itself and replace is None and storage_class in (None, found.storage_class):
+                raise errors.InvalidRequest(
+                    "This copy request is illegal because it is trying to copy an object to itself without changing the object's "
+                    "metadata, storage class, website redirect location or encryption attributes."
+                )
+            attributes = found.attributes
+            if replace is not None:
+                attributes = msgspec.structs.replace(
+                    attributes,
+                    headers=replace.headers,
+                    metadata=replace.metadata,
+                    website_redirect=replace.website_redirect,
+                )
+            attributes = await self._with_checksum(reading, attributes, algorithm)
+            draft = Draft(
+                Existing(found.blob or 0),
+                found.size,
+                found.etag,
+                now(),
+                storage_class or found.storage_class,
+                attributes,
+                found.tags if tags is None else tags,
+            )
+
+            def copy(tx: Transaction, draft: Draft = draft, found: Version = found) -> Version | None:
+                if not _is_still(tx, source, found):
+                    return None
+                return versions.put(tx, buckets.get(tx, bucket_name), key, draft, preconditions.check_write)
+
+            version = await self._rooms.catalog.write(copy)
+            if version is not None:
+                return Copied(version, found.version_id)
+
+    async def rename(
+        self,
+        principal: Principal,
+        bucket_name: str,
+        source: Source,
+        key: str,
+        *,
+        preconditions: Preconditions = NONE,
+    ) -> None:
+        """Moves an object to another key of its bucket, atomically. Raises ``NoSuchKey``, ``PreconditionFailed``."""
+        await self._rooms.bucket(principal, bucket_name, "s3:PutObject")
+        await self._rooms.bucket(principal, bucket_name, "s3:DeleteObject")
+
+        def rename(tx: Transaction) -> None:
+            bucket = buckets.get(tx, bucket_name)
+            found = versions.get(tx, bucket, source.key)
+            source.preconditions.check_copy_source(found)
+            if source.key == key:
+                raise errors.InvalidRequest("The source and the destination of a rename are the same object.")
+            draft = Draft(
+                Existing(found.blob or 0),
+                found.size,
+                found.etag,
+                found.modified,
+                found.storage_class,
+                found.attributes,
+                found.tags,
+            )
+            versions.put(tx, bucket, key, draft, preconditions.check_write)
+            versions.delete(tx, bucket, source.key, now())
+
+        await self._rooms.catalog.write(rename)
+
+    async def _with_checksum(self, reading: Reading, attributes: Attributes, algorithm: str | None) -> Attributes:
+        if algorithm is None or algorithm in attributes.checksums:
+            return attributes
+        hasher = checksums.new(algorithm)
+        async for piece in reading.stream(0, reading.version.size):
+            hasher.update(piece)
+        return msgspec.structs.replace(
+            attributes, checksums={algorithm: checksums.encode(hasher.digest())}, checksum_type=FULL_OBJECT
+        )
+
+
+def _is_still(tx: Transaction, source: Source, found: Version) -> bool:
+    """Whether the source is the version that was looked at; if not, the copy starts again with what is there now."""
+    try:
+        version = versions.get(tx, buckets.get(tx, source.bucket), source.key, source.version_id)
+    except errors.Error:
+        return False
+    return version.seq == found.seq and version.blob == found.blob

@@ -1,0 +1,162 @@
+"""Objects: writing, reading, tagging and deleting them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from tidegate import checksums, errors
+from tidegate.catalog import buckets, versions
+from tidegate.catalog.abc import Transaction
+from tidegate.catalog.versions import Deleted, Draft
+from tidegate.gateway import appending
+from tidegate.gateway.body import Body
+from tidegate.gateway.reading import Reading, open_reading
+from tidegate.gateway.receive import Received
+from tidegate.gateway.rooms import Rooms, now
+from tidegate.model import STANDARD, Attributes, Principal, Version
+from tidegate.preconditions import NONE, Preconditions
+
+# Amazon S3: one PUT, or one part, has at most 5 GiB.
+MAX_PUT_SIZE = 5 * 1024**3
+FULL_OBJECT = "FULL_OBJECT"
+# What Amazon computes where the client declared no checksum.
+DEFAULT_CHECKSUM = "CRC64NVME"
+
+
+class NewObject(msgspec.Struct, frozen=True):
+    """What a client says of an object that it writes, beside the bytes."""
+
+    headers: Mapping[str, str] = {}
+    metadata: Mapping[str, str] = {}
+    tags: Mapping[str, str] = {}
+    storage_class: str = STANDARD
+    website_redirect: str = ""
+
+
+class Deletion(msgspec.Struct, frozen=True):
+    """One of many deletes: of the newest version (a version id of "") or of one that is named."""
+
+    key: str
+    version_id: str = ""
+    preconditions: Preconditions = NONE
+
+
+class Objects:
+    """The operations on objects. Each raises ``NoSuchBucket`` and ``AccessDenied`` beside what it says."""
+
+    def __init__(self, rooms: Rooms) -> None:
+        self._rooms = rooms
+
+    async def put(
+        self,
+        principal: Principal,
+        bucket_name: str,
+        key: str,
+        body: Body,
+        new: NewObject,
+        *,
+        preconditions: Preconditions = NONE,
+        write_offset: int | None = None,
+    ) -> Version:
+        """Stores an object, or with a write offset appends to one. Returns the new version.
+
+        Raises ``PreconditionFailed``, ``EntityTooLarge``, ``InvalidWriteOffset``, and what the body raises.
+        """
+        await self._rooms.bucket(principal, bucket_name, "s3:PutObject")
+        received = await self._rooms.receiver.receive(body, MAX_PUT_SIZE, (DEFAULT_CHECKSUM,))
+        draft = Draft(
+            received.content,
+            received.size,
+            received.md5,
+            now(),
+            new.storage_class,
+            _attributes(new, received),
+            new.tags,
+        )
+        check = preconditions.check_write
+
+        def put(tx: Transaction) -> Version:
+            bucket = buckets.get(tx, bucket_name)
+            if write_offset is None:
+                return versions.put(tx, bucket, key, draft, check)
+            return appending.append(tx, bucket, key, draft, write_offset, check)
+
+        return await self._rooms.commit(received.content, put)
+
+    async def read(
+        self,
+        principal: Principal,
+        bucket_name: str,
+        key: str,
+        version_id: str = "",
+        *,
+        preconditions: Preconditions = NONE,
+        action: str = "s3:GetObject",
+    ) -> Reading:
+        """Finds an object to read.
+
+        Raises ``NoSuchKey``, ``NoSuchVersion``, ``DeleteMarker``, ``NamedDeleteMarker``, ``NotModified``, ``PreconditionFailed``.
+        """
+        if version_id:
+            action += "Version"
+        bucket = await self._rooms.bucket(principal, bucket_name, action)
+        reading = await open_reading(self._rooms, bucket, key, version_id)
+        if preconditions is not NONE:
+            preconditions.check_read(reading.version)
+        return reading
+
+    async def head(
+        self, principal: Principal, bucket_name: str, key: str, version_id: str = "", *, action: str = "s3:GetObject"
+    ) -> Version:
+        """A version without its bytes. Raises as ``read``."""
+        bucket = await self._rooms.bucket(principal, bucket_name, action + ("Version" if version_id else ""))
+        return await self._rooms.catalog.read(lambda tx: versions.get_object(tx, bucket, key, version_id))
+
+    async def delete(self, principal: Principal, bucket_name: str, deletion: Deletion) -> Deleted:
+        """Deletes an object, or a version of it. What is not there is no error. Raises ``PreconditionFailed``."""
+        action = "s3:DeleteObjectVersion" if deletion.version_id else "s3:DeleteObject"
+        await self._rooms.bucket(principal, bucket_name, action)
+        return await self._rooms.catalog.write(lambda tx: _delete(tx, bucket_name, deletion))
+
+    async def delete_many(
+        self, principal: Principal, bucket_name: str, deletions: Sequence[Deletion]
+    ) -> list[Deleted | errors.Error]:
+        """Deletes many objects in one transaction. The outcome of each, in order."""
+        await self._rooms.bucket(principal, bucket_name, "s3:DeleteObject")
+
+        def delete(tx: Transaction) -> list[Deleted | errors.Error]:
+            buckets.get(tx, bucket_name)
+            outcomes: list[Deleted | errors.Error] = []
+            for deletion in deletions:
+                try:
+                    outcomes.append(_delete(tx, bucket_name, deletion))
+                except errors.Error as error:  # raised before anything of this deletion was written
+                    outcomes.append(error)
+            return outcomes
+
+        return await self._rooms.catalog.write(delete)
+
+    async def set_tags(
+        self, principal: Principal, bucket_name: str, key: str, version_id: str, tags: Mapping[str, str]
+    ) -> Version:
+        """Replaces an object's tags. Returns the version. Raises as ``read``."""
+        action = "s3:PutObjectVersionTagging" if version_id else "s3:PutObjectTagging"
+        await self._rooms.bucket(principal, bucket_name, action)
+        return await self._rooms.catalog.write(
+            lambda tx: versions.set_tags(tx, buckets.get(tx, bucket_name), key, version_id, tags)
+        )
+
+
+def _delete(tx: Transaction, bucket_name: str, deletion: Deletion) -> Deleted:
+    bucket = buckets.get(tx, bucket_name)
+    check = None if deletion.preconditions == NONE else deletion.preconditions.check_write
+    if deletion.version_id:
+        return versions.delete_version(tx, bucket, deletion.key, deletion.version_id, now(), check)
+    return versions.delete(tx, bucket, deletion.key, now(), check)
+
+
+def _attributes(new: NewObject, received: Received) -> Attributes:
+    stored = received.checksums or {DEFAULT_CHECKSUM: checksums.encode(received.digests[DEFAULT_CHECKSUM])}
+    return Attributes(new.headers, new.metadata, stored, FULL_OBJECT, new.website_redirect)

@@ -1,0 +1,63 @@
+"""What every part of the gateway works with, and the authorisation that none of them can do without."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
+
+from tidegate import errors
+from tidegate.blobs import BlobStore
+from tidegate.catalog import buckets
+from tidegate.catalog.abc import Driver, Transaction
+from tidegate.catalog.blobs import Content
+from tidegate.gateway.receive import Receiver
+from tidegate.identity import Identity
+from tidegate.model import Bucket, Principal
+
+T = TypeVar("T")
+
+
+class Rooms(msgspec.Struct, frozen=True):
+    """The rooms behind the gateway."""
+
+    catalog: Driver
+    blobs: BlobStore
+    identity: Identity
+    receiver: Receiver
+
+    async def bucket(self, principal: Principal, name: str, action: str) -> Bucket:
+        """The bucket, if the caller may do this to it. ``action`` is Amazon's name of the permission, such as ``s3:GetObject``.
+
+        Raises ``NoSuchBucket``, ``AccessDenied``.
+        """
+        bucket = await self.catalog.read(lambda tx: buckets.get(tx, name))
+        authorise(principal, bucket, action)
+        return bucket
+
+    async def commit(self, content: Content, function: Callable[[Transaction], T]) -> T:
+        """Runs a transaction that would refer to new content. What the catalog refuses is removed.
+
+        Where the commit itself failed, or the caller went away meanwhile, the outcome is not known: the content stays, and if nothing
+        refers to it a sweep removes it.
+        """
+        try:
+            return await self.catalog.write(function)
+        except errors.Error as error:
+            if error.status < 500:
+                await self.receiver.discard(content)
+            raise
+
+
+def authorise(principal: Principal, bucket: Bucket, action: str) -> None:
+    """Raises ``AccessDenied`` unless the caller is the bucket's owner or an administrator."""
+    del action  # policies will ask for it
+    if not (principal.is_admin or (principal.id and principal.id == bucket.owner)):
+        raise errors.AccessDenied
+
+
+def now() -> int:
+    """Microseconds since the epoch."""
+    return time.time_ns() // 1000

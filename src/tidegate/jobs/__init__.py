@@ -1,0 +1,8 @@
+"""Work that no request waits for: copying the log back, collecting garbage, sweeping up what crashes left.
+
+One worker at a time does it, whichever holds the lock of the data folder; when that worker dies, another takes over.
+"""
+
+from tidegate.jobs.runner import run
+
+__all__ = ["run"]

@@ -1,0 +1,98 @@
+"""Runs the jobs in the one worker that holds their lock."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from tidegate.jobs import garbage
+
+if TYPE_CHECKING:
+    from tidegate.gateway import Gateway
+    from tidegate.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+LOCK_FILE = "jobs.lock"
+# The server writes it once, when nobody else works on the folder and before its workers begin.
+SERVER_LOCK = "server.lock"
+TICK_SECONDS = 0.5
+CHECKPOINT_SECONDS = 0.5
+COLLECT_SECONDS = 10.0
+FORGET_SECONDS = 300.0
+SWEEP_SECONDS = 6 * 3600.0
+
+
+class Job(msgspec.Struct):
+    """Something to do every so often. ``due`` is on the monotonic clock."""
+
+    name: str
+    seconds: float
+    work: Callable[[], Awaitable[object]]
+    due: float = 0.0
+
+
+@asynccontextmanager
+async def run(gateway: Gateway, settings: Settings) -> AsyncIterator[None]:
+    """Runs the jobs while the context is open, in this worker or in another one of the same data folder."""
+    started = _server_started(settings.data)
+    rooms = gateway.rooms
+    jobs = [
+        Job("checkpoint", CHECKPOINT_SECONDS, rooms.catalog.checkpoint),
+        Job("collect", COLLECT_SECONDS, lambda: garbage.collect(rooms)),
+        Job("forget uploads", FORGET_SECONDS, lambda: garbage.forget_uploads(rooms)),
+        Job("sweep", SWEEP_SECONDS, lambda: garbage.sweep(rooms, started)),
+    ]
+    lock = os.open(settings.data / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    task = asyncio.create_task(_run(lock, jobs), name="jobs")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        os.close(lock)
+
+
+def _server_started(data: Path) -> int:
+    """When the server began to work on the folder, in microseconds; 0 if that is not known. No upload under way is older."""
+    try:
+        return (data / SERVER_LOCK).stat().st_mtime_ns // 1000
+    except FileNotFoundError:
+        return 0
+
+
+async def _run(lock: int, jobs: list[Job]) -> None:
+    while not _is_ours(lock):
+        await asyncio.sleep(TICK_SECONDS)
+    while True:
+        for job in jobs:
+            if time.monotonic() >= job.due:
+                await _try(job)
+        await asyncio.sleep(TICK_SECONDS)
+
+
+def _is_ours(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+async def _try(job: Job) -> None:
+    try:
+        await job.work()
+    except Exception:  # one job that fails must not end the others; it is tried again
+        logger.exception("the job %r failed", job.name)
+    job.due = time.monotonic() + job.seconds

@@ -1,0 +1,128 @@
+"""What Tidegate talks about: frozen structs that pass between the rooms. No I/O, no behaviour beyond what a value knows
+of itself.
+
+Times are integers: microseconds since the Unix epoch, UTC. Sizes and offsets are bytes. Keys are ``str``; they are stored
+and ordered as UTF-8 bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+
+import msgspec
+
+EMPTY: Mapping[str, str] = MappingProxyType({})
+
+STANDARD = "STANDARD"
+
+
+class Versioning(StrEnum):
+    """How a bucket's log is kept. ``OFF`` (never enabled) prunes it to the newest version of each key."""
+
+    OFF = ""
+    ENABLED = "Enabled"
+    SUSPENDED = "Suspended"
+
+
+class Bucket(msgspec.Struct, frozen=True):
+    """A named log. ``(provider, namespace, name)`` is its identity; ``log`` is where its versions are.
+
+    ``owner`` is a user's canonical id, empty where authentication was off. The objects in a bucket are its owner's.
+    """
+
+    id: int
+    provider: str
+    namespace: str
+    name: str
+    log: int
+    owner: str
+    created: int
+    versioning: Versioning
+    region: str
+    tags: Mapping[str, str] | None
+
+
+class Attributes(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is stored with an object beside its bytes.
+
+    ``headers`` are the stored HTTP headers by lower-case name; ``metadata`` is the user's, by lower-case name without
+    ``x-amz-meta-``; ``checksums`` maps an algorithm's S3 name (``CRC64NVME``) to its base64 value.
+    """
+
+    headers: Mapping[str, str] = {}
+    metadata: Mapping[str, str] = {}
+    checksums: Mapping[str, str] = {}
+    checksum_type: str = ""  # FULL_OBJECT or COMPOSITE; empty where there is no checksum
+    website_redirect: str = ""
+
+
+class Version(msgspec.Struct, frozen=True):
+    """One row of a log: an object, or a delete marker (``blob is None``).
+
+    ``version_id`` is ``"null"`` for a null version, and empty for that of a bucket which never had versioning. ``seq`` orders
+    the versions of a log.
+    """
+
+    key: str
+    seq: int
+    version_id: str
+    size: int
+    etag: str
+    modified: int
+    storage_class: str
+    blob: int | None
+    attributes: Attributes
+    tags: Mapping[str, str]
+    is_latest: bool = True
+
+    @property
+    def is_delete_marker(self) -> bool:
+        return self.blob is None
+
+
+class ObjectPart(msgspec.Struct, frozen=True, array_like=True):
+    """A part of an object that was composed by a multipart upload."""
+
+    number: int
+    size: int
+    checksums: Mapping[str, str] = {}
+
+
+class Upload(msgspec.Struct, frozen=True):
+    """A multipart upload that has been started and neither completed nor aborted."""
+
+    id: str
+    bucket: int
+    key: str
+    initiated: int
+    owner: str
+    storage_class: str
+    attributes: Attributes
+    tags: Mapping[str, str]
+    checksum_algorithm: str
+    checksum_type: str
+
+
+class Part(msgspec.Struct, frozen=True):
+    """An uploaded part of a multipart upload."""
+
+    number: int
+    size: int
+    etag: str
+    modified: int
+    blob: int
+    checksums: Mapping[str, str]
+
+
+class Principal(msgspec.Struct, frozen=True):
+    """Who is asking. ``id`` is the user's canonical id, empty for an anonymous caller; ``is_admin`` may do everything."""
+
+    id: str
+    name: str
+    is_admin: bool = False
+
+
+ANONYMOUS = Principal(id="", name="")
+EVERYONE = Principal(id="", name="", is_admin=True)  # whoever asks while authentication is off

@@ -1,0 +1,86 @@
+"""Conditional requests: pure evaluation of If-Match and its kin, for reads, writes and copy sources.
+
+Sources: RFC 9110 section 13 (fields, precedence), Amazon S3 user guide "Conditional requests".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from tidegate import errors
+
+if TYPE_CHECKING:
+    from tidegate.model import Version
+
+SECOND = 1_000_000
+ANY = "*"
+
+
+def parse_etags(value: str) -> tuple[str, ...]:
+    """The entity tags of an If-Match or If-None-Match field, without quotes; ``*`` stands for itself.
+
+    Clients send tags with and without quotes, and S3 takes both. Weak tags compare as strong ones: S3 has no weak tags.
+    """
+    return tuple(tag.strip().removeprefix("W/").strip('"') for tag in value.split(",") if tag.strip())
+
+
+class Preconditions(msgspec.Struct, frozen=True):
+    """The conditions of one request. Times are microseconds since the epoch; HTTP dates have whole seconds."""
+
+    if_match: tuple[str, ...] | None = None
+    if_none_match: tuple[str, ...] | None = None
+    if_modified_since: int | None = None
+    if_unmodified_since: int | None = None
+    if_match_size: int | None = None
+    if_match_modified: int | None = None
+
+    def check_read(self, version: Version) -> None:
+        """Raises ``PreconditionFailed`` or ``NotModified`` where a read of this version must not go on.
+
+        If-Match takes precedence over If-Unmodified-Since, If-None-Match over If-Modified-Since (RFC 9110 section 13.2.2).
+        """
+        modified = version.modified // SECOND * SECOND
+        if self.if_match is not None:
+            if not _matches(self.if_match, version.etag):
+                raise errors.PreconditionFailed(Condition="If-Match")
+        elif self.if_unmodified_since is not None and modified > self.if_unmodified_since:
+            raise errors.PreconditionFailed(Condition="If-Unmodified-Since")
+        if self.if_none_match is not None:
+            if _matches(self.if_none_match, version.etag):
+                raise errors.NotModified(etag=version.etag)
+        elif self.if_modified_since is not None and modified <= self.if_modified_since:
+            raise errors.NotModified(etag=version.etag)
+
+    def check_copy_source(self, version: Version) -> None:
+        """As ``check_read``, but a copy has no "not modified" answer: every failure is ``PreconditionFailed``."""
+        try:
+            self.check_read(version)
+        except errors.NotModified:
+            raise errors.PreconditionFailed(Condition="x-amz-copy-source-If-None-Match") from None
+
+    def check_write(self, current: Version | None) -> None:
+        """Raises ``PreconditionFailed``, or ``NoSuchKey`` where If-Match names an object that is not there.
+
+        ``current`` is the object that the write would replace or delete, None if there is none (or a delete marker).
+        """
+        if current is None:
+            if self.if_match is not None or self.if_match_size is not None or self.if_match_modified is not None:
+                raise errors.NoSuchKey
+            return
+        if self.if_match is not None and not _matches(self.if_match, current.etag):
+            raise errors.PreconditionFailed(Condition="If-Match")
+        if self.if_none_match is not None and _matches(self.if_none_match, current.etag):
+            raise errors.PreconditionFailed(Condition="If-None-Match")
+        if self.if_match_size is not None and self.if_match_size != current.size:
+            raise errors.PreconditionFailed(Condition="x-amz-if-match-size")
+        if self.if_match_modified is not None and self.if_match_modified != current.modified // SECOND * SECOND:
+            raise errors.PreconditionFailed(Condition="x-amz-if-match-last-modified-time")
+
+
+NONE = Preconditions()
+
+
+def _matches(tags: tuple[str, ...], etag: str) -> bool:
+    return etag in tags or ANY in tags

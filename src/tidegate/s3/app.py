@@ -1,0 +1,187 @@
+"""The S3 door as an ASGI application: one request in, one answer out.
+
+The order never changes: the target is parsed, the caller authenticated, the operation routed, what it cannot do refused; then the
+operation runs. Errors become XML here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+from tidegate import errors
+from tidegate.model import ANONYMOUS, EVERYONE, Principal
+from tidegate.s3 import faults, signature
+from tidegate.s3.call import Call, Headers, Receive, Response, Scope, Send
+from tidegate.s3.operations import HANDLERS
+from tidegate.s3.routing import hoisted_headers, route
+from tidegate.s3.signature import Authenticated, SignedRequest
+from tidegate.s3.support import check_headers
+from tidegate.s3.target import Target, parse_query, parse_target
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tidegate.gateway import Gateway
+    from tidegate.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+def create(gateway: Gateway, settings: Settings) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+    """The door, for a gateway that stays open as long as it is used."""
+    return Door(gateway, settings.domains, authenticates=settings.auth)
+
+
+class _Wanted(Exception):
+    """A secret that has to be looked up."""
+
+
+class Door:
+    """The application."""
+
+    def __init__(self, gateway: Gateway, domains: tuple[str, ...], *, authenticates: bool) -> None:
+        self._gateway = gateway
+        self._domains = domains
+        self._authenticates = authenticates
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request_id = secrets.token_hex(8).upper()
+        scope["tidegate.request_id"] = request_id
+        has_started = False
+        try:
+            response = await self._answer(scope, receive)
+            has_started = True
+            await _send(send, response, request_id, is_head=scope["method"] == "HEAD")
+        except errors.ClientDisconnected:
+            return
+        except errors.Error as error:
+            if has_started:
+                raise  # the connection breaks: what was sent so far must not look complete
+            if error.status >= faults.SERVER_FAULT:
+                logger.error("request %s failed: %s", request_id, error, exc_info=error)
+            await self._refuse(scope, send, error, request_id)
+        except Exception as error:
+            if has_started:
+                raise
+            logger.exception("request %s failed", request_id)
+            await self._refuse(scope, send, errors.Error(), request_id)
+            del error
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Response:
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        if len(headers) != len(scope["headers"]):
+            headers = _joined(scope["headers"])
+        raw_query = scope["query_string"]
+        query = parse_query(raw_query) if raw_query else []
+        target = parse_target(scope["raw_path"], headers.get("host", ""), self._domains)
+        principal, authenticated = EVERYONE, None
+        if self._authenticates:
+            principal, authenticated = await self._authenticate(scope, target)
+            if authenticated is not None:
+                scope["tidegate.access_key"] = authenticated.access_key
+        if raw_query:
+            headers = hoisted_headers(query) | headers
+        operation = route(scope["method"], target.level, query, headers)
+        scope["tidegate.operation"] = operation.name
+        handler = HANDLERS.get(operation.name)
+        if handler is None:
+            raise errors.NotImplementedByServer(f"The operation {operation.name} is not implemented.")
+        check_headers(operation, headers)
+        call = Call(
+            self._gateway,
+            scope["method"],
+            scope["scheme"],
+            target,
+            operation,
+            headers,
+            dict(query),
+            principal,
+            authenticated,
+            receive,
+        )
+        if "x-amz-expected-bucket-owner" in headers or "x-amz-source-expected-bucket-owner" in headers:
+            await _check_expected_owner(call)
+        return await handler(call)
+
+    async def _authenticate(self, scope: Scope, target: Target) -> tuple[Principal, Authenticated | None]:
+        """Who signed the request, if anyone. Once, before anything is done with it."""
+        found: dict[str, tuple[Principal, str]] = {}
+
+        def secret_of(access_key: str) -> str:
+            if access_key not in found:
+                raise _Wanted(access_key)
+            return found[access_key][1]
+
+        request = SignedRequest(scope["method"], scope["raw_path"], scope["query_string"], scope["headers"])
+        while True:
+            try:
+                authenticated = signature.authenticate(
+                    request,
+                    secret_of,
+                    time.time(),
+                    prefix=target.path_prefix.encode(),
+                    host_bucket=target.bucket.encode() if target.virtual_host and target.bucket else b"",
+                )
+            except _Wanted as wanted:
+                found[wanted.args[0]] = await self._gateway.identity.find(wanted.args[0])
+                continue
+            if authenticated is None:
+                return ANONYMOUS, None
+            return found[authenticated.access_key][0], authenticated
+
+    async def _refuse(self, scope: Scope, send: Send, error: errors.Error, request_id: str) -> None:
+        scope["tidegate.error"] = error.code
+        response = faults.response(error, scope["raw_path"], request_id)
+        await _send(send, response, request_id, is_head=scope["method"] == "HEAD")
+
+
+def _joined(pairs: list[tuple[bytes, bytes]]) -> dict[str, str]:
+    """The headers by name, values of those that came more than once joined (RFC 9110 section 5.3)."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in pairs:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]},{value}" if name in headers else value
+    return headers
+
+
+async def _check_expected_owner(call: Call) -> None:
+    """Raises ``AccessDenied`` where the client says whom a bucket should belong to, and it does not."""
+    expected = call.headers.get("x-amz-expected-bucket-owner")
+    if expected is not None and call.operation.name != "CreateBucket":
+        bucket = await call.gateway.buckets.get(call.principal, call.bucket)
+        if bucket.owner != expected:
+            raise errors.AccessDenied
+    source_expected = call.headers.get("x-amz-source-expected-bucket-owner")
+    if source_expected is not None and "x-amz-copy-source" in call.headers:
+        name = call.headers["x-amz-copy-source"].removeprefix("/").partition("/")[0]
+        if (await call.gateway.buckets.get(call.principal, name)).owner != source_expected:
+            raise errors.AccessDenied
+
+
+async def _send(send: Send, response: Response, request_id: str, *, is_head: bool) -> None:
+    headers: Headers = [(b"x-amz-request-id", request_id.encode()), *response.headers]
+    body = response.body
+    if isinstance(body, bytes):
+        if not is_head and response.status not in {204, 304} and not _has_length(headers):
+            headers.append((b"content-length", b"%d" % len(body)))
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if is_head else body})
+        return
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await _send_stream(send, body)
+
+
+async def _send_stream(send: Send, body: AsyncIterator[bytes]) -> None:
+    async for piece in body:
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def _has_length(headers: Headers) -> bool:
+    return any(name == b"content-length" for name, _ in headers)
+
+

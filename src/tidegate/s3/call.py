@@ -1,0 +1,103 @@
+"""One request on its way through the door: what was parsed of it, and what answers it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from tidegate import errors
+from tidegate.gateway import Gateway
+from tidegate.model import Principal
+from tidegate.s3.routing import Operation
+from tidegate.s3.signature import Authenticated
+from tidegate.s3.target import Target
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Response(msgspec.Struct, frozen=True):
+    """An answer. A body that is a stream comes with a ``content-length`` header."""
+
+    status: int = 200
+    headers: Headers = []
+    body: bytes | AsyncIterator[bytes] = b""
+
+
+def xml_response(document: bytes, headers: Headers | None = None) -> Response:
+    return Response(200, [(b"content-type", b"application/xml"), *(headers or [])], document)
+
+
+class Call(msgspec.Struct):
+    """A request that was routed and authenticated.
+
+    ``headers`` have lower-case names; their values are the bytes on the wire, read as ISO 8859-1. ``query`` is decoded.
+    """
+
+    gateway: Gateway
+    method: str
+    scheme: str
+    target: Target
+    operation: Operation
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    principal: Principal
+    authenticated: Authenticated | None
+    receive: Receive
+
+    @property
+    def bucket(self) -> str:
+        """The bucket that the request names."""
+        if self.target.bucket is None:
+            raise errors.InvalidBucketName
+        return self.target.bucket
+
+    @property
+    def key(self) -> str:
+        """The key that the request names."""
+        if self.target.key is None:
+            raise errors.InvalidURI
+        return self.target.key
+
+    @property
+    def version_id(self) -> str:
+        """The version that the request names, or an empty string."""
+        version_id = self.query.get("versionId")
+        if version_id == "":
+            raise errors.InvalidArgument(
+                "Version id cannot be the empty string", ArgumentName="versionId", ArgumentValue=""
+            )
+        return version_id or ""
+
+    def number(self, name: str, default: int, least: int, most: int) -> int:
+        """A whole number in the query. Raises ``InvalidArgument`` unless it is ``least`` or more; what is too large counts as ``most``."""
+        value = self.query.get(name)
+        if not value:
+            return default
+        if not (value.isascii() and value.isdigit() and len(value) <= MAX_DIGITS and int(value) >= least):
+            raise errors.InvalidArgument(
+                f"Provided {name} not an integer or within integer range", ArgumentName=name, ArgumentValue=value
+            )
+        return min(int(value), most)
+
+    @property
+    def location(self) -> str:
+        """The URL of the object, as this client sees it."""
+        host = self.headers.get("host", "")
+        place = "" if self.target.virtual_host else f"{self.target.path_prefix}/{self.bucket}"
+        return f"{self.scheme}://{host}{place}/{quote_key(self.key)}"
+
+
+MAX_DIGITS = 10  # of a number that clients give; more is none that any operation has
+
+
+def quote_key(key: str) -> str:
+    """A key percent-encoded, but for slashes."""
+    return quote(key, safe="/-_.~")

@@ -1,0 +1,98 @@
+"""Buckets themselves: listing, making, finding, versioning and removing them."""
+
+from __future__ import annotations
+
+from tidegate import errors
+from tidegate.model import Versioning
+from tidegate.s3 import tokens, xml
+from tidegate.s3.call import Call, Response, xml_response
+from tidegate.s3.fields import MAX_BUCKET_TAGS
+from tidegate.s3.operations.tagging import parse_tag_set
+from tidegate.s3.payload import read_document
+from tidegate.s3.target import validate_bucket_name
+
+DEFAULT_REGION = "us-east-1"
+# Amazon S3: buckets in one page.
+MAX_BUCKETS = 10_000
+_MAX_REGION = 63
+_CREATE_DOCUMENT = 64 * 1024  # bytes; with 50 tags of the longest kind it stays below
+_SMALL_DOCUMENT = 4 * 1024
+
+
+async def list_buckets(call: Call) -> Response:
+    limit = call.number("max-buckets", MAX_BUCKETS, 1, MAX_BUCKETS)
+    token = call.query.get("continuation-token", "")
+    region = call.query.get("bucket-region")
+    page = await call.gateway.buckets.list(
+        call.principal, prefix=call.query.get("prefix", ""), after=tokens.decode(token) if token else "", limit=limit
+    )
+    entries = [
+        xml.group(
+            "Bucket",
+            xml.element("Name", bucket.name),
+            xml.element("CreationDate", xml.timestamp(bucket.created)),
+            xml.element("BucketRegion", bucket.region or DEFAULT_REGION),
+        )
+        for bucket in page.buckets
+        if region in (None, bucket.region or DEFAULT_REGION)
+    ]
+    return xml_response(
+        xml.document(
+            "ListAllMyBucketsResult",
+            xml.group("Owner", xml.element("ID", call.principal.id), xml.element("DisplayName", call.principal.name)),
+            xml.group("Buckets", *entries),
+            xml.element("Prefix", call.query.get("prefix")),
+            xml.element("ContinuationToken", tokens.encode(page.last) if page.last is not None else None),
+        )
+    )
+
+
+async def create_bucket(call: Call) -> Response:
+    validate_bucket_name(call.bucket)
+    if call.headers.get("x-amz-bucket-object-lock-enabled", "false").lower() != "false":
+        raise errors.NotImplementedByServer("Object lock is not implemented.")
+    region, tags = "", None
+    document = await read_document(call, _CREATE_DOCUMENT)
+    if document:
+        root = xml.parse(document, "CreateBucketConfiguration")
+        xml.only(root, ("LocationConstraint", "Tags"))
+        region = xml.optional(root, "LocationConstraint") or ""
+        if len(region) > _MAX_REGION or not region.replace("-", "").isalnum() & region.isascii() and region:
+            raise errors.InvalidLocationConstraint(LocationConstraint=region)
+        tag_set = root.find("Tags")
+        tags = parse_tag_set(tag_set, MAX_BUCKET_TAGS) if tag_set is not None else None
+    await call.gateway.buckets.create(call.principal, call.bucket, region=region, tags=tags)
+    return Response(200, [(b"location", f"/{call.bucket}".encode())])
+
+
+async def head_bucket(call: Call) -> Response:
+    bucket = await call.gateway.buckets.get(call.principal, call.bucket)
+    return Response(200, [(b"x-amz-bucket-region", (bucket.region or DEFAULT_REGION).encode())])
+
+
+async def delete_bucket(call: Call) -> Response:
+    await call.gateway.buckets.delete(call.principal, call.bucket)
+    return Response(204)
+
+
+async def get_bucket_location(call: Call) -> Response:
+    bucket = await call.gateway.buckets.get(call.principal, call.bucket, "s3:GetBucketLocation")
+    region = "" if bucket.region == DEFAULT_REGION else bucket.region
+    return xml_response(xml.document("LocationConstraint", xml.text(region)))
+
+
+async def get_bucket_versioning(call: Call) -> Response:
+    bucket = await call.gateway.buckets.get(call.principal, call.bucket, "s3:GetBucketVersioning")
+    return xml_response(xml.document("VersioningConfiguration", xml.element("Status", bucket.versioning or None)))
+
+
+async def put_bucket_versioning(call: Call) -> Response:
+    root = xml.parse(await read_document(call, _SMALL_DOCUMENT), "VersioningConfiguration")
+    xml.only(root, ("Status", "MfaDelete"))
+    if xml.optional(root, "MfaDelete") not in (None, "Disabled"):
+        raise errors.NotImplementedByServer("MFA delete is not implemented.")
+    status = xml.optional(root, "Status")
+    if status not in (Versioning.ENABLED, Versioning.SUSPENDED):
+        raise errors.IllegalVersioningConfiguration
+    await call.gateway.buckets.set_versioning(call.principal, call.bucket, Versioning(status))
+    return Response()

@@ -1,0 +1,162 @@
+"""Writing and reading objects."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+
+from tidegate import errors
+from tidegate.gateway.reading import Reading
+from tidegate.model import STANDARD, Version
+from tidegate.preconditions import SECOND
+from tidegate.s3 import fields, ranges
+from tidegate.s3.call import Call, Headers, Response
+from tidegate.s3.payload import open_payload
+
+_MAX_OFFSET_DIGITS = 19
+
+
+async def put_object(call: Call) -> Response:
+    headers = call.headers
+    if "x-amz-rename-source" in headers:
+        raise errors.InvalidRequest("x-amz-rename-source needs the sub-resource renameObject.")
+    offset = headers.get("x-amz-write-offset-bytes")
+    if offset is not None and not (offset.isascii() and offset.isdigit() and len(offset) <= _MAX_OFFSET_DIGITS):
+        raise errors.InvalidArgument("The write offset is not a number of bytes.", ArgumentName="x-amz-write-offset-bytes")
+    version = await call.gateway.objects.put(
+        call.principal,
+        call.bucket,
+        call.key,
+        open_payload(call),
+        fields.new_object(headers),
+        preconditions=fields.preconditions(headers),
+        write_offset=None if offset is None else int(offset),
+    )
+    answer = [(b"etag", fields.quoted(version.etag)), *fields.version_headers(version)]
+    answer += fields.checksum_headers(version.attributes.checksums, version.attributes.checksum_type)
+    if offset is not None:
+        answer.append((b"x-amz-object-size", b"%d" % version.size))
+    return Response(200, answer)
+
+
+async def head_object(call: Call) -> Response:
+    return await _read(call, with_body=False)
+
+
+async def get_object(call: Call) -> Response:
+    return await _read(call, with_body=True)
+
+
+async def _read(call: Call, *, with_body: bool) -> Response:
+    reading = await call.gateway.objects.read(
+        call.principal, call.bucket, call.key, call.version_id, preconditions=fields.preconditions(call.headers)
+    )
+    version = reading.version
+    headers = object_headers(version)
+    start, length, status = 0, version.size, 200
+    if "partNumber" in call.query:
+        start, length, count = await _part(call, reading)
+        if count:
+            headers.append((b"x-amz-mp-parts-count", b"%d" % count))
+        status = 206
+    elif (header := call.headers.get("range")) is not None and _if_range_holds(call.headers, version):
+        selected = ranges.evaluate(header, version.size)
+        if selected is not None:
+            start, length = selected
+            status = 206
+    if status == 206:
+        headers.append((b"content-range", b"bytes %d-%d/%d" % (start, start + length - 1, version.size)))
+    if length == version.size and call.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED":
+        headers += fields.checksum_headers(version.attributes.checksums, version.attributes.checksum_type)
+    _override(call, headers)
+    headers.append((b"content-length", b"%d" % length))
+    if not with_body:
+        return Response(status, headers)
+    if reading.data is not None:
+        return Response(status, headers, reading.data if status == 200 else reading.data[start : start + length])
+    return Response(status, headers, await _begun(reading.stream(start, length)) if length else b"")
+
+
+def object_headers(version: Version) -> Headers:
+    """The headers that describe an object, but for its length."""
+    attributes = version.attributes
+    headers = [
+        (b"etag", fields.quoted(version.etag)),
+        (b"last-modified", fields.http_date(version.modified // SECOND)),
+        (b"accept-ranges", b"bytes"),
+    ]
+    stored = attributes.headers
+    headers += [(name.encode(), fields.wire(value)) for name, value in stored.items()]
+    if "content-type" not in stored:
+        headers.append((b"content-type", fields.DEFAULT_CONTENT_TYPE.encode()))
+    headers += [
+        (f"{fields.METADATA_PREFIX}{name}".encode("latin-1"), fields.wire(value))
+        for name, value in attributes.metadata.items()
+    ]
+    headers += fields.version_headers(version)
+    if version.storage_class != STANDARD:
+        headers.append((b"x-amz-storage-class", version.storage_class.encode()))
+    if version.tags:
+        headers.append((b"x-amz-tagging-count", b"%d" % len(version.tags)))
+    if attributes.website_redirect:
+        headers.append((b"x-amz-website-redirect-location", fields.wire(attributes.website_redirect)))
+    return headers
+
+
+def _if_range_holds(headers: Mapping[str, str], version: Version) -> bool:
+    """Whether a range may be answered in part: If-Range names the object as it is (RFC 9110 section 13.1.5)."""
+    condition = headers.get("if-range")
+    if condition is None:
+        return True
+    if (date := fields.parse_http_date(condition)) is not None:
+        return version.modified // SECOND * SECOND == date
+    return condition.strip().strip('"') == version.etag
+
+
+async def _part(call: Call, reading: Reading) -> tuple[int, int, int]:
+    """First byte and length of the part that is asked for, and how many there are (0 where the object was not uploaded in parts)."""
+    if "range" in call.headers:
+        raise errors.InvalidRequest("Cannot specify both Range header and partNumber query parameter")
+    number = call.number("partNumber", 0, 1, 2**31)
+    if number > MAX_PART_NUMBER:
+        raise errors.InvalidArgument(
+            f"Part number must be an integer between 1 and {MAX_PART_NUMBER}, inclusive",
+            ArgumentName="partNumber",
+            ArgumentValue=call.query["partNumber"],
+        )
+    parts = await reading.parts()
+    start = 0
+    for part in parts:
+        if part.number == number:
+            return start, part.size, len(parts)
+        start += part.size
+    if parts or number > 1:
+        raise errors.InvalidPartNumber(PartNumberRequested=str(number), ActualPartCount=str(len(parts) or 1))
+    return 0, reading.version.size, 0
+
+
+MAX_PART_NUMBER = 10_000  # Amazon S3
+
+
+def _override(call: Call, headers: Headers) -> None:
+    """Puts the ``response-*`` fields of the query in place of the stored headers. Only who signs a request may do so."""
+    overrides = {fields.RESPONSE_OVERRIDES[name]: value for name, value in call.query.items() if name in fields.RESPONSE_OVERRIDES}
+    if not overrides:
+        return
+    if not call.principal.id and not call.principal.is_admin:
+        raise errors.InvalidRequest("Request specific response headers cannot be used for anonymous GET requests.")
+    if any(control in value for value in overrides.values() for control in "\r\n\0"):
+        raise errors.InvalidArgument("A response header cannot have line breaks in it.")
+    headers[:] = [pair for pair in headers if pair[0].decode() not in overrides]
+    headers += [(name.encode(), value.encode("utf-8", "replace")) for name, value in overrides.items()]
+
+
+async def _begun(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The stream with its first piece already read: what is damaged at the start is an error answer, not a broken connection."""
+    first = await anext(stream)
+
+    async def rest() -> AsyncIterator[bytes]:
+        yield first
+        async for piece in stream:
+            yield piece
+
+    return rest()

@@ -1,0 +1,67 @@
+"""Tags of buckets and objects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from xml.etree.ElementTree import Element
+
+from tidegate import errors
+from tidegate.s3 import xml
+from tidegate.s3.call import Call, Response, xml_response
+from tidegate.s3.fields import MAX_BUCKET_TAGS, MAX_OBJECT_TAGS, check_tags, version_headers
+from tidegate.s3.payload import read_document
+
+_TAGGING_DOCUMENT = 128 * 1024  # bytes; 50 tags of the longest kind, four bytes a character, stay below
+
+
+def parse_tag_set(tag_set: Element, limit: int) -> dict[str, str]:
+    """The tags in a ``TagSet`` or ``Tags`` element. Raises ``MalformedXML``, ``InvalidTag``."""
+    xml.only(tag_set, ("Tag",))
+    pairs = [(xml.required(tag, "Key"), xml.required(tag, "Value")) for tag in tag_set]
+    return check_tags(pairs, limit)
+
+
+async def _read_tags(call: Call, limit: int) -> dict[str, str]:
+    root = xml.parse(await read_document(call, _TAGGING_DOCUMENT), "Tagging")
+    tag_set = root.find("TagSet")
+    if tag_set is None:
+        raise errors.MalformedXML
+    return parse_tag_set(tag_set, limit)
+
+
+def _tagging(tags: Mapping[str, str]) -> bytes:
+    entries = [xml.group("Tag", xml.element("Key", key), xml.element("Value", value)) for key, value in tags.items()]
+    return xml.document("Tagging", xml.group("TagSet", *entries))
+
+
+async def get_bucket_tagging(call: Call) -> Response:
+    return xml_response(_tagging(await call.gateway.buckets.tags(call.principal, call.bucket)))
+
+
+async def put_bucket_tagging(call: Call) -> Response:
+    tags = await _read_tags(call, MAX_BUCKET_TAGS)
+    await call.gateway.buckets.set_tags(call.principal, call.bucket, tags)
+    return Response(204)
+
+
+async def delete_bucket_tagging(call: Call) -> Response:
+    await call.gateway.buckets.set_tags(call.principal, call.bucket, None)
+    return Response(204)
+
+
+async def get_object_tagging(call: Call) -> Response:
+    version = await call.gateway.objects.head(
+        call.principal, call.bucket, call.key, call.version_id, action="s3:GetObjectTagging"
+    )
+    return xml_response(_tagging(version.tags), version_headers(version))
+
+
+async def put_object_tagging(call: Call) -> Response:
+    tags = await _read_tags(call, MAX_OBJECT_TAGS)
+    version = await call.gateway.objects.set_tags(call.principal, call.bucket, call.key, call.version_id, tags)
+    return Response(200, version_headers(version))
+
+
+async def delete_object_tagging(call: Call) -> Response:
+    version = await call.gateway.objects.set_tags(call.principal, call.bucket, call.key, call.version_id, {})
+    return Response(204, version_headers(version))

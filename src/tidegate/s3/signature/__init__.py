@@ -1,0 +1,114 @@
+"""Who signed a request? AWS Signature Versions 4 and 2, in the Authorization header and in presigned URLs.
+
+A signature is a keyed hash of one canonical text of the request (``canonical``), so verifying it is: read what the
+client claims (``v4``, ``v2``), build the same text, compare. Clients differ in what they think is canonical, so a few
+texts may be tried; the first is what every SDK signs, and each stands for one bucket and object only. The body is not
+looked at: its hash is part of what was signed, and ``chunks`` continues the signature over the chunks of a streaming
+body.
+
+This package does no I/O and keeps no state but a small cache of derived keys. It must never let a request pass whose
+signature was not computed over it: a request that carries any mark of a signature is verified or refused, and only one
+that carries none is anonymous. It happens once, before routing, so that no handler can forget it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from tidegate import errors
+from tidegate.s3.signature import canonical, v2, v4
+from tidegate.s3.signature.chunks import ChunkSigner
+from tidegate.s3.signature.request import MAX_SKEW, UNSIGNED_PAYLOAD, Authenticated, ChunkSeed, SignedRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = [
+    "MAX_SKEW",
+    "UNSIGNED_PAYLOAD",
+    "Authenticated",
+    "ChunkSeed",
+    "ChunkSigner",
+    "SignedRequest",
+    "authenticate",
+]
+
+_PRESIGN_MARKS: Final = frozenset((*v4.PRESIGN_MARKS, *v2.PRESIGN_MARKS))
+
+
+def authenticate(
+    request: SignedRequest,
+    secret_of: Callable[[str], str],
+    now: float,
+    *,
+    prefix: bytes = b"",
+    host_bucket: bytes = b"",
+    allow_v2: bool = True,
+) -> Authenticated | None:
+    """Return who signed ``request``, or None where it carries no credentials at all (anonymous).
+
+    ``secret_of`` gives the secret of an access key, or raises InvalidAccessKeyId. ``now`` is seconds since the epoch.
+    ``prefix`` is the part of the path that stands for the service, as in ``/s3/bucket/key``; a client may have signed
+    the path with or without it. ``host_bucket`` is the bucket that the Host header names, which version 2 signs as part
+    of the path. With ``allow_v2=False`` signatures of version 2 are refused before a key is looked up.
+
+    Raises the error that Amazon S3 gives: AccessDenied, AuthorizationHeaderMalformed,
+    AuthorizationQueryParametersError, InvalidAccessKeyId, InvalidArgument, InvalidRequest, RequestTimeTooSkewed,
+    SignatureDoesNotMatch.
+    """
+    headers = canonical.header_table(request.headers)
+    fields = canonical.pairs(request.query)
+    marks = {name for name, _, _ in fields if name in _PRESIGN_MARKS}
+    authorization = headers.get(b"authorization")
+    if authorization:
+        if marks:
+            raise _only_one_mechanism()
+        scheme = authorization.partition(b" ")[0]
+        if scheme == v4.ALGORITHM:
+            return v4.authenticate_header(request, headers, fields, secret_of, now, prefix)
+        if scheme == b"AWS":
+            _require_v2(allow=allow_v2)
+            return v2.authenticate_header(
+                request, headers, fields, secret_of, now, _resources(request.path, prefix, host_bucket)
+            )
+        raise errors.InvalidArgument("Unsupported Authorization Type", ArgumentName="Authorization")
+    if not marks:
+        return None
+    if marks.issubset(v4.PRESIGN_MARKS):
+        return v4.authenticate_query(request, headers, fields, secret_of, now, prefix)
+    if marks.issubset(v2.PRESIGN_MARKS):
+        _require_v2(allow=allow_v2)
+        return v2.authenticate_query(
+            request, headers, fields, secret_of, now, _resources(request.path, prefix, host_bucket)
+        )
+    raise _only_one_mechanism()
+
+
+def _only_one_mechanism() -> errors.InvalidArgument:
+    return errors.InvalidArgument(
+        "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string parameter "
+        "or the Authorization header should be specified",
+        ArgumentName="Authorization",
+    )
+
+
+def _require_v2(*, allow: bool) -> None:
+    if not allow:
+        # s3cmd reads this text and tries version 4.
+        raise errors.InvalidRequest(
+            "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256."
+        )
+
+
+def _resources(path: bytes, prefix: bytes, host_bucket: bytes) -> list[bytes]:
+    """Return the paths that version 2 may have signed.
+
+    Where the Host names the bucket there is one only: as the host is not signed, a signature for ``/bucket/key`` must
+    not pass for the key ``bucket/key`` of whatever bucket the Host names.
+    """
+    path = path or b"/"
+    if host_bucket:
+        return [b"/" + host_bucket + path]
+    if prefix and path.startswith(prefix):
+        return [path, path[len(prefix) :] or b"/"]
+    return [path]

@@ -1,0 +1,350 @@
+"""AWS Signature Version 4: in the Authorization header and in presigned URLs.
+
+Source: Amazon S3 API reference, "Authenticating requests (AWS Signature Version 4)".
+"""
+
+from __future__ import annotations
+
+import hmac
+from functools import lru_cache
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final, NoReturn
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+
+from tidegate import errors
+from tidegate.s3.signature import canonical
+from tidegate.s3.signature.request import MAX_SKEW, UNSIGNED_PAYLOAD, Authenticated, ChunkSeed, SignedRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+ALGORITHM: Final = b"AWS4-HMAC-SHA256"
+
+# Any of these in a query makes it a presigned URL, which must then have all of PRESIGN_PARAMETERS.
+PRESIGN_MARKS: Final = (b"X-Amz-Algorithm", b"X-Amz-Credential", b"X-Amz-Signature")
+PRESIGN_PARAMETERS: Final = (*PRESIGN_MARKS, b"X-Amz-Date", b"X-Amz-Expires", b"X-Amz-SignedHeaders")
+_PAYLOAD_PARAMETER: Final = b"X-Amz-Content-Sha256"
+_ESCAPED: Final = (b"X-Amz-Credential", b"X-Amz-SignedHeaders")  # they have slashes and semicolons in them
+_ONLY_ONCE: Final = frozenset((*PRESIGN_PARAMETERS, _PAYLOAD_PARAMETER))
+
+MAX_EXPIRES: Final = 7 * 24 * 60 * 60  # seconds; Amazon's limit for a presigned URL
+MAX_CREDENTIAL_LENGTH: Final = 256  # Amazon's access keys have at most 128; bounds what the cache of keys can hold
+SIGNING_KEYS_REMEMBERED: Final = 1024  # one a secret, day and region; bounded, as the client chooses region and day
+
+
+class _Claim(msgspec.Struct, frozen=True):
+    """What a request says of its own signature, well-formed but not verified."""
+
+    access_key: str
+    day: bytes
+    region: bytes
+    scope: bytes  # day/region/s3/aws4_request
+    timestamp: bytes
+    listed: bytes  # SignedHeaders, as given
+    signature: bytes
+    payload_hash: bytes
+    presigned: bool
+
+
+def authenticate_header(
+    request: SignedRequest,
+    headers: Mapping[bytes, bytes],
+    fields: Sequence[canonical.Pair],
+    secret_of: Callable[[str], str],
+    now: float,
+    prefix: bytes,
+) -> Authenticated:
+    """Verify a request whose Authorization header is of version 4."""
+    credential, listed, signature = _authorization(headers[b"authorization"])
+    access_key, day, region, scope = _credential(credential, _header_malformed)
+    timestamp, seconds = _timestamp(headers)
+    if timestamp[:8] != day:
+        _header_malformed(_other_day(day, timestamp))
+    check_skew(seconds, now)
+    payload_hash = headers.get(b"x-amz-content-sha256")
+    if payload_hash is None:
+        raise errors.InvalidRequest("Missing required header for this request: x-amz-content-sha256")
+    claim = _Claim(access_key, day, region, scope, timestamp, listed, signature, payload_hash.strip(), presigned=False)
+    return _verify(claim, request, headers, fields, secret_of, prefix)
+
+
+def authenticate_query(
+    request: SignedRequest,
+    headers: Mapping[bytes, bytes],
+    fields: Sequence[canonical.Pair],
+    secret_of: Callable[[str], str],
+    now: float,
+    prefix: bytes,
+) -> Authenticated:
+    """Verify a presigned URL of version 4."""
+    parameters = _presign_parameters(fields)
+    if parameters[b"X-Amz-Algorithm"] != ALGORITHM:
+        raise errors.AuthorizationQueryParametersError(f'X-Amz-Algorithm only supports "{ALGORITHM.decode()}"')
+    access_key, day, region, scope = _credential(parameters[b"X-Amz-Credential"], _query_malformed)
+    timestamp = parameters[b"X-Amz-Date"]
+    seconds = canonical.parse_iso8601(timestamp)
+    if seconds is None:
+        raise errors.AuthorizationQueryParametersError(
+            "X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\""
+        )
+    if timestamp[:8] != day:
+        raise errors.AuthorizationQueryParametersError(_other_day(day, timestamp))
+    _check_lifetime(seconds, _expires(parameters[b"X-Amz-Expires"]), now)
+    claim = _Claim(
+        access_key,
+        day,
+        region,
+        scope,
+        timestamp,
+        parameters[b"X-Amz-SignedHeaders"],
+        parameters[b"X-Amz-Signature"],
+        _presigned_payload_hash(parameters, headers),
+        presigned=True,
+    )
+    signed_fields = [field for field in fields if field[0] != b"X-Amz-Signature"]
+    return _verify(claim, request, headers, signed_fields, secret_of, prefix)
+
+
+def check_skew(seconds: float, now: float) -> None:
+    """Raise RequestTimeTooSkewed where a request's own time is too far from ours, before or after: it is a replay."""
+    if abs(now - seconds) > MAX_SKEW:
+        raise errors.RequestTimeTooSkewed(
+            RequestTime=canonical.format_for_humans(seconds),
+            ServerTime=canonical.format_for_humans(now),
+            MaxAllowedSkewMilliseconds=str(MAX_SKEW * 1000),
+        )
+
+
+@lru_cache(maxsize=SIGNING_KEYS_REMEMBERED)
+def signing_key(secret: str, day: bytes, region: bytes) -> bytes:
+    """Return the key that signs the requests of one day (``YYYYMMDD``) in one region."""
+    key = b"AWS4" + secret.encode()
+    for part in (day, region, b"s3", b"aws4_request"):
+        key = hmac.digest(key, part, "sha256")
+    return key
+
+
+# --- what the client claims ------------------------------------------------------------------------------------------
+
+
+def _header_malformed(reason: str) -> NoReturn:
+    raise errors.AuthorizationHeaderMalformed(f"The authorization header is malformed; {reason}")
+
+
+def _query_malformed(reason: str) -> NoReturn:
+    raise errors.AuthorizationQueryParametersError(f"Error parsing the X-Amz-Credential parameter; {reason}")
+
+
+def _other_day(day: bytes, timestamp: bytes) -> str:
+    return (
+        f'Invalid credential date "{day.decode("ascii")}". '
+        f'This date is not the same as X-Amz-Date: "{timestamp[:8].decode("ascii")}".'
+    )
+
+
+def _authorization(value: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return Credential, SignedHeaders and Signature: once each, in any order, with or without blanks between them."""
+    components = [part.strip().partition(b"=") for part in value.partition(b" ")[2].split(b",")]
+    named = {name: content for name, _, content in components}
+    if len(components) == len(named) == 3:
+        try:
+            return named[b"Credential"], named[b"SignedHeaders"], named[b"Signature"]
+        except KeyError:
+            pass
+    _header_malformed("the authorization header requires three components: Credential, SignedHeaders, and Signature.")
+
+
+def _timestamp(headers: Mapping[bytes, bytes]) -> tuple[bytes, int]:
+    """Return when a request was signed, as its signature has it (``YYYYMMDDTHHMMSSZ``) and in seconds."""
+    value = headers.get(b"x-amz-date", headers.get(b"date", b""))
+    seconds = canonical.parse_iso8601(value)
+    if seconds is not None:
+        return value, seconds
+    seconds = canonical.parse_date(value)
+    if seconds is None:
+        raise errors.AccessDenied("AWS authentication requires a valid Date or x-amz-date header")
+    return canonical.format_iso8601(seconds), seconds
+
+
+def _credential(credential: bytes, malformed: Callable[[str], NoReturn]) -> tuple[str, bytes, bytes, bytes]:
+    """Return access key, day, region and scope. An access key may have slashes in it, the rest may not."""
+    parts = credential.rsplit(b"/", 4)
+    if len(parts) != 5 or len(credential) > MAX_CREDENTIAL_LENGTH or not credential.isascii():
+        malformed('the Credential is mal-formed; expecting "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request".')
+    access_key, day, region, service, terminator = parts
+    if not access_key:
+        malformed("a non-empty Access Key (AKID) must be provided in the credential.")
+    if len(day) != 8 or not day.isdigit():
+        malformed(f'incorrect date format "{day.decode("ascii")}". This date in the credential must be in "yyyyMMdd".')
+    if service != b"s3":
+        malformed(f'incorrect service "{service.decode("ascii")}". This endpoint belongs to "s3".')
+    if terminator != b"aws4_request":
+        malformed(f'incorrect terminal "{terminator.decode("ascii")}". This endpoint uses "aws4_request".')
+    return access_key.decode("ascii"), day, region, credential[len(access_key) + 1 :]
+
+
+def _presign_parameters(fields: Sequence[canonical.Pair]) -> dict[bytes, bytes]:
+    """Return the query's fields by name, those that sign it decoded: all there, none of them twice."""
+    parameters = {name: value for name, _, value in fields}
+    if len(parameters) != len(fields):
+        names = [name for name, _, _ in fields if name in _ONLY_ONCE]
+        if len(names) != len(set(names)):
+            raise errors.AuthorizationQueryParametersError(
+                "Query-string authentication parameters must not be given more than once."
+            )
+    if not all(map(parameters.get, PRESIGN_PARAMETERS)):
+        raise errors.AuthorizationQueryParametersError(
+            "Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, "
+            "X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters."
+        )
+    for name in _ESCAPED:
+        parameters[name] = unquote_to_bytes(parameters[name].replace(b"%2F", b"/"))
+    return parameters
+
+
+def _expires(value: bytes) -> int:
+    if not value.removeprefix(b"-").isdigit():
+        raise errors.AuthorizationQueryParametersError("X-Amz-Expires should be a number")
+    if value.startswith(b"-"):
+        raise errors.AuthorizationQueryParametersError("X-Amz-Expires must be non-negative")
+    # The length first: int() of thousands of digits is slow, and refused.
+    if len(value) > len(str(MAX_EXPIRES)) or not 1 <= int(value) <= MAX_EXPIRES:
+        raise errors.AuthorizationQueryParametersError(
+            f"X-Amz-Expires must be between 1 and {MAX_EXPIRES} seconds: less than or equal to a week"
+        )
+    return int(value)
+
+
+def _check_lifetime(signed: int, expires: int, now: float) -> None:
+    """Raise AccessDenied where a presigned URL has expired, or is of a time that our clock has yet to reach."""
+    if signed > now + MAX_SKEW:
+        raise errors.AccessDenied("Request is not yet valid", ServerTime=canonical.format_for_humans(now))
+    if now > signed + expires:
+        raise errors.AccessDenied(
+            "Request has expired",
+            **{"X-Amz-Expires": str(expires)},
+            Expires=canonical.format_for_humans(signed + expires),
+            ServerTime=canonical.format_for_humans(now),
+        )
+
+
+def _presigned_payload_hash(parameters: Mapping[bytes, bytes], headers: Mapping[bytes, bytes]) -> bytes:
+    """Return what the URL pins as the payload's hash: in the query, or in a header (which must then be signed)."""
+    in_query = parameters.get(_PAYLOAD_PARAMETER)
+    in_header = headers.get(b"x-amz-content-sha256")
+    if in_query is not None and in_header is not None and in_query != in_header.strip():
+        raise errors.InvalidRequest("The x-amz-content-sha256 header is not what the URL was signed for.")
+    if in_query is not None:
+        return in_query
+    return UNSIGNED_PAYLOAD.encode("ascii") if in_header is None else in_header.strip()
+
+
+# --- whether it is true ----------------------------------------------------------------------------------------------
+
+
+def _verify(
+    claim: _Claim,
+    request: SignedRequest,
+    headers: Mapping[bytes, bytes],
+    fields: Sequence[canonical.Pair],
+    secret_of: Callable[[str], str],
+    prefix: bytes,
+) -> Authenticated:
+    signed = claim.listed.split(b";")
+    signed_headers = frozenset(signed)
+    _check_all_signed(headers, signed_headers)
+    key = signing_key(secret_of(claim.access_key), claim.day, claim.region)
+    host = headers.get(b"host", b"").strip()
+    # A slash in the Host could pass for one of the forms in which s3cmd signs an endpoint's path as a part of the host.
+    if signed_headers <= headers.keys() and b"/" not in host:
+        lines = {name: name + b":" + canonical.folded(headers[name]) for name in signed}
+        for path, query, signed_host in _forms(request.path or b"/", fields, host, prefix):
+            lines[b"host"] = b"host:" + signed_host
+            text = _canonical_request(request.method, path, query, lines.values(), claim)
+            expected = hmac.new(key, _string_to_sign(claim, text), "sha256").hexdigest().encode("ascii")
+            if hmac.compare_digest(expected, claim.signature):
+                return Authenticated(
+                    claim.access_key,
+                    4,
+                    claim.presigned,
+                    signed_headers,
+                    claim.payload_hash.decode("ascii", "replace"),
+                    ChunkSeed(key, claim.timestamp, claim.scope, claim.signature),
+                )
+    raise _mismatch(claim, request, headers, fields, signed)
+
+
+def _check_all_signed(headers: Mapping[bytes, bytes], signed: frozenset[bytes]) -> None:
+    """Raise AccessDenied unless the host and every ``x-amz-`` header are signed: anybody could add one that is not."""
+    unsigned = [name for name in headers if name[:6] == b"x-amz-" and name not in signed]
+    if b"host" not in signed:
+        unsigned.append(b"host")
+    if unsigned:
+        raise errors.AccessDenied(
+            "There were headers present in the request which were not signed",
+            HeadersNotSigned=", ".join(name.decode("ascii", "replace") for name in unsigned),
+        )
+
+
+def _forms(
+    path: bytes, fields: Sequence[canonical.Pair], host: bytes, prefix: bytes
+) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """Yield each (path, query, host) that a client may have signed for this request, the usual one first.
+
+    A client that encodes canonically, as all SDKs do, signs the path and query as it sends them. The other forms are
+    needed by clients that do not, and by s3cmd where its endpoint has a path: it takes that, or even the bucket, for a
+    part of the host name. No requests for two different buckets or objects have a form in common.
+    """
+    sent = canonical.query(fields)
+    yield path, sent, host
+    queries = dict.fromkeys((sent, canonical.encoded_query(fields)))
+    for candidate, signed_host in _endpoints(path, host, prefix):
+        for signed_path in dict.fromkeys((candidate, canonical.path(candidate))):
+            for query in queries:
+                yield signed_path, query, signed_host
+
+
+def _endpoints(path: bytes, host: bytes, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield (path, host) with the endpoint's path, such as ``/s3``, in the one, the other, both and neither."""
+    yield path, host
+    if prefix and path.startswith(prefix):
+        rest = path[len(prefix) :] or b"/"
+        bucket, _, key = rest[1:].partition(b"/")
+        yield rest, host + prefix
+        yield b"/" + key, host + prefix + b"/" + bucket
+        yield rest, host
+        yield path, host + prefix
+
+
+def _canonical_request(method: str, path: bytes, query: bytes, lines: Iterable[bytes], claim: _Claim) -> bytes:
+    return b"\n".join((method.encode("ascii"), path, query, *lines, b"", claim.listed, claim.payload_hash))
+
+
+def _string_to_sign(claim: _Claim, canonical_request: bytes) -> bytes:
+    digest = sha256(canonical_request).hexdigest().encode("ascii")
+    return b"\n".join((ALGORITHM, claim.timestamp, claim.scope, digest))
+
+
+def _mismatch(
+    claim: _Claim,
+    request: SignedRequest,
+    headers: Mapping[bytes, bytes],
+    fields: Sequence[canonical.Pair],
+    signed: Sequence[bytes],
+) -> errors.SignatureDoesNotMatch:
+    """Return the error with what should have been signed, as Amazon does, so that a client can be mended."""
+    text = _canonical_request(
+        request.method,
+        canonical.path(request.path or b"/"),
+        canonical.encoded_query(fields),
+        [name + b":" + canonical.folded(headers.get(name, b"")) for name in signed],
+        claim,
+    )
+    return errors.SignatureDoesNotMatch(
+        AWSAccessKeyId=claim.access_key,
+        StringToSign=_string_to_sign(claim, text).decode("utf-8", "replace"),
+        SignatureProvided=claim.signature.decode("utf-8", "replace"),
+        CanonicalRequest=text.decode("utf-8", "replace"),
+    )

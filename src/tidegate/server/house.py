@@ -1,0 +1,41 @@
+"""The rooms behind the doors, opened for one worker. Imported by workers only: it pulls in everything."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from tidegate import errors, jobs
+from tidegate.gateway import Gateway, open_gateway
+from tidegate.s3 import app as s3
+from tidegate.server.front import House
+from tidegate.telemetry.metrics import observe_group_commit
+
+if TYPE_CHECKING:
+    from tidegate.settings import Settings
+
+
+@asynccontextmanager
+async def open_house(settings: Settings) -> AsyncIterator[House]:
+    """Opens the data folder and what works on it, and closes both in the end."""
+    gateway = open_gateway(
+        settings.data,
+        inline_limit=settings.inline_limit,
+        durable=settings.durability == "full",
+        on_group=observe_group_commit,
+    )
+    try:
+        new_key = await _administrator(gateway) if settings.auth else None
+        async with jobs.run(gateway, settings):
+            yield House(s3.create(gateway, settings), gateway.check, gateway.stats, new_key)
+    finally:
+        await gateway.close()
+
+
+async def _administrator(gateway: Gateway) -> tuple[str, str] | None:
+    try:
+        key = await gateway.identity.make_administrator()
+    except errors.UserAlreadyExists:  # another worker was faster
+        return None
+    return None if key is None else (key.access_key, key.secret_key)

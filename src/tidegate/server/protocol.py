@@ -1,0 +1,111 @@
+"""Bytes from a socket to ASGI: uvicorn's protocol, with bounds on what a client can make it hold or wait for.
+
+uvicorn parses with llhttp, which refuses most malformed framing by itself. What it leaves open is closed here, where bytes
+arrive: a header section or trailer without end, a connection that begins a request or a body and then falls silent, trailer
+fields that would be taken for headers, and an error answer inside another request's answer. What can be judged from a complete
+request is judged in ``guard``.
+
+It extends uvicorn's class because that is the place uvicorn offers for it: ``Config(http=Protocol)``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from tidegate import errors
+from tidegate.s3.faults import document
+from tidegate.server.asgi import IS_OVERSIZED, TARGET
+from tidegate.server.refusal import CONTENT_TYPE, new_request_id
+
+if TYPE_CHECKING:
+    from uvicorn._types import HTTPScope
+
+# S3 allows 8 KiB of headers. A presigned request line can be as long again: a percent-encoded key and a session token.
+MAX_HEADER_SECTION = 16 * 1024
+# A client that is silent this long (and at most twice this) within a request is gone. S3 gives up after some 20 s.
+STALL_SECONDS = 30.0
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._unproductive = 0  # bytes since the last header section was complete or the last piece of a body came
+        self._is_heard = True  # since the last check
+        self._seen: HTTPScope | None | object = _NEVER
+        self._check_handle = self.loop.call_later(STALL_SECONDS, self._check_for_stall)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._check_handle.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._is_heard = True
+        self._unproductive += len(data)
+        super().data_received(data)
+        if self._unproductive > MAX_HEADER_SECTION and not self.transport.is_closing():
+            self._refuse(errors.RequestHeaderSectionTooLarge())
+
+    def on_headers_complete(self) -> None:
+        if self._unproductive > MAX_HEADER_SECTION:  # perhaps only because a body came along with it
+            size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+            self.scope[IS_OVERSIZED] = size > MAX_HEADER_SECTION  # type: ignore[typeddict-unknown-key]
+        self._unproductive = 0
+        self.scope[TARGET] = self.url  # type: ignore[typeddict-unknown-key]
+        super().on_headers_complete()
+        self.headers = []  # what comes after the body is no header: it goes where nobody looks
+
+    def on_body(self, body: bytes) -> None:
+        self._unproductive = 0
+        super().on_body(body)
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(errors.BadRequest())
+
+    def _refuse(self, error: errors.Error) -> None:
+        """Answers a request that could not be read and closes, but never in the middle of another request's answer."""
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            if not cycle.more_body:
+                # What cannot be read comes after a good request, whose answer is still to be given.
+                cycle.keep_alive = False
+                self.flow.pause_reading()
+                return
+            if cycle.response_started or self.pipeline:
+                self.transport.close()
+                return
+        body = document(error, new_request_id())
+        head = [STATUS_LINE[error.status]]
+        for name, value in self.server_state.default_headers:
+            head += [name, b": ", value, b"\r\n"]
+        head += [
+            b"content-type: ",
+            CONTENT_TYPE,
+            b"\r\ncontent-length: ",
+            b"%d" % len(body),
+            b"\r\nconnection: close\r\n\r\n",
+        ]
+        self.transport.write(b"".join([*head, body]))
+        self.transport.close()
+
+    def _check_for_stall(self) -> None:
+        self._check_handle = self.loop.call_later(STALL_SECONDS, self._check_for_stall)
+        is_heard, self._is_heard = self._is_heard, False
+        last_seen, self._seen = self._seen, self.scope
+        cycle = self.cycle
+        if cycle is None or cycle.scope is not self.scope:
+            # Within a header section, or before the first: however it trickles, it has to end.
+            if self.scope is last_seen:
+                self.transport.close()
+        elif cycle.more_body and not (is_heard or self.flow.read_paused or cycle.waiting_for_100_continue):
+            if cycle.response_complete:
+                self.transport.close()
+            else:
+                self._refuse(errors.RequestTimeout())
+
+
+_NEVER = object()
