@@ -49,12 +49,15 @@ class Buckets:
 
     async def delete(self, principal: Principal, name: str) -> None:
         """Raises ``BucketNotEmpty``."""
-        await self._rooms.bucket(principal, name, "s3:DeleteBucket")
-        await self._rooms.catalog.write(lambda tx: buckets.delete(tx, buckets.get(tx, name)))
+        await self._rooms.write(principal, name, "s3:DeleteBucket", buckets.delete)
 
     async def set_versioning(self, principal: Principal, name: str, versioning: Versioning) -> None:
-        await self._rooms.bucket(principal, name, "s3:PutBucketVersioning")
-        await self._rooms.catalog.write(lambda tx: buckets.set_versioning(tx, buckets.get(tx, name), versioning))
+        await self._rooms.write(
+            principal,
+            name,
+            "s3:PutBucketVersioning",
+            lambda tx, bucket: buckets.set_versioning(tx, bucket, versioning),
+        )
 
     async def tags(self, principal: Principal, name: str) -> Mapping[str, str]:
         """Raises ``NoSuchTagSet``."""
@@ -64,20 +67,25 @@ class Buckets:
         return bucket.tags
 
     async def set_tags(self, principal: Principal, name: str, tags: Mapping[str, str] | None) -> None:
-        await self._rooms.bucket(principal, name, "s3:PutBucketTagging")
-        await self._rooms.catalog.write(lambda tx: buckets.set_tags(tx, buckets.get(tx, name), tags))
+        await self._rooms.write(
+            principal, name, "s3:PutBucketTagging", lambda tx, bucket: buckets.set_tags(tx, bucket, tags)
+        )
 
     async def list_objects(
         self, principal: Principal, name: str, *, prefix: str, delimiter: str, after: str, limit: int
     ) -> tuple[Bucket, Page]:
         """A page of live objects. A limit of 0 is an empty page with nothing after it."""
-        bucket = await self._rooms.bucket(principal, name, "s3:ListBucket")
         if limit == 0:
-            return bucket, Page([], [], None)
-        page = await self._rooms.catalog.read(
-            lambda tx: listing.keys(tx, bucket, prefix=prefix, delimiter=delimiter, after=after, limit=limit)
+            return await self.get(principal, name), Page([], [], None)
+        return await self._rooms.read(
+            principal,
+            name,
+            "s3:ListBucket",
+            lambda tx, bucket: (
+                bucket,
+                listing.keys(tx, bucket, prefix=prefix, delimiter=delimiter, after=after, limit=limit),
+            ),
         )
-        return bucket, page
 
     async def list_versions(
         self,
@@ -91,12 +99,22 @@ class Buckets:
         limit: int,
     ) -> tuple[Bucket, VersionPage]:
         """A page of versions and delete markers."""
-        bucket = await self._rooms.bucket(principal, name, "s3:ListBucketVersions")
         if limit == 0:
-            return bucket, VersionPage([], [], None, "")
-        page = await self._rooms.catalog.read(
-            lambda tx: listing.versions(
-                tx, bucket, prefix=prefix, delimiter=delimiter, after=after, after_version=after_version, limit=limit
-            )
+            return await self.get(principal, name, "s3:ListBucketVersions"), VersionPage([], [], None, "")
+        return await self._rooms.read(
+            principal,
+            name,
+            "s3:ListBucketVersions",
+            lambda tx, bucket: (
+                bucket,
+                listing.versions(
+                    tx,
+                    bucket,
+                    prefix=prefix,
+                    delimiter=delimiter,
+                    after=after,
+                    after_version=after_version,
+                    limit=limit,
+                ),
+            ),
         )
-        return bucket, page

@@ -13,8 +13,8 @@ from tidegate.catalog.blobs import Existing
 from tidegate.catalog.versions import Draft
 from tidegate.gateway.objects import FULL_OBJECT, NewObject
 from tidegate.gateway.reading import Reading, open_reading
-from tidegate.gateway.rooms import Rooms, now
-from tidegate.model import Attributes, Principal, Version
+from tidegate.gateway.rooms import Rooms, authorise, now
+from tidegate.model import Attributes, Bucket, Principal, Version
 from tidegate.preconditions import NONE, Preconditions
 
 
@@ -43,9 +43,8 @@ class Copying:
     async def open_source(self, principal: Principal, source: Source) -> Reading:
         """Finds what is to be copied. Raises as a read does, ``PreconditionFailed``, ``InvalidRequest`` for a delete marker."""
         action = "s3:GetObjectVersion" if source.version_id else "s3:GetObject"
-        bucket = await self._rooms.bucket(principal, source.bucket, action)
         try:
-            reading = await open_reading(self._rooms, bucket, source.key, source.version_id)
+            reading = await open_reading(self._rooms, principal, source.bucket, action, source.key, source.version_id)
         except errors.NamedDeleteMarker:
             raise errors.InvalidRequest(
                 "The source of a copy request may not specifically refer to a delete marker by version id."
@@ -71,7 +70,6 @@ class Copying:
         ``replace`` takes the place of the source's headers and metadata, ``tags`` of its tags. ``algorithm`` names a checksum that the
         copy is to have. Raises ``PreconditionFailed`` for either end, ``InvalidRequest`` for a copy onto itself that changes nothing.
         """
-        await self._rooms.bucket(principal, bucket_name, "s3:PutObject")
         while True:
             reading = await self.open_source(principal, source)
             found = reading.version
@@ -100,12 +98,12 @@ class Copying:
                 found.tags if tags is None else tags,
             )
 
-            def copy(tx: Transaction, draft: Draft = draft, found: Version = found) -> Version | None:
+            def copy(tx: Transaction, bucket: Bucket, draft: Draft = draft, found: Version = found) -> Version | None:
                 if not _is_still(tx, source, found):
                     return None
-                return versions.put(tx, buckets.get(tx, bucket_name), key, draft, preconditions.check_write)
+                return versions.put(tx, bucket, key, draft, preconditions.check_write)
 
-            version = await self._rooms.catalog.write(copy)
+            version = await self._rooms.write(principal, bucket_name, "s3:PutObject", copy)
             if version is not None:
                 return Copied(version, found.version_id)
 
@@ -119,11 +117,9 @@ class Copying:
         preconditions: Preconditions = NONE,
     ) -> None:
         """Moves an object to another key of its bucket, atomically. Raises ``NoSuchKey``, ``PreconditionFailed``."""
-        await self._rooms.bucket(principal, bucket_name, "s3:PutObject")
-        await self._rooms.bucket(principal, bucket_name, "s3:DeleteObject")
 
-        def rename(tx: Transaction) -> None:
-            bucket = buckets.get(tx, bucket_name)
+        def rename(tx: Transaction, bucket: Bucket) -> None:
+            authorise(principal, bucket, "s3:DeleteObject")
             found = versions.get(tx, bucket, source.key)
             source.preconditions.check_copy_source(found)
             if source.key == key:
@@ -140,7 +136,7 @@ class Copying:
             versions.put(tx, bucket, key, draft, preconditions.check_write)
             versions.delete(tx, bucket, source.key, now())
 
-        await self._rooms.catalog.write(rename)
+        await self._rooms.write(principal, bucket_name, "s3:PutObject", rename)
 
     async def _with_checksum(self, reading: Reading, attributes: Attributes, algorithm: str | None) -> Attributes:
         if algorithm is None or algorithm in attributes.checksums:

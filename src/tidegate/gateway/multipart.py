@@ -58,13 +58,12 @@ class Multipart:
         checksum_type: str = "",
     ) -> Upload:
         """Starts an upload. Without an algorithm the object gets Amazon's default checksum."""
-        await self._rooms.bucket(principal, bucket_name, "s3:PutObject")
         started = now()
 
-        def create(tx: Transaction) -> Upload:
+        def create(tx: Transaction, bucket: Bucket) -> Upload:
             upload = Upload(
                 f"{started:016x}{secrets.token_hex(16)}",
-                buckets.get(tx, bucket_name).id,
+                bucket.id,
                 key,
                 started,
                 principal.id,
@@ -77,12 +76,13 @@ class Multipart:
             uploads.create(tx, upload)
             return upload
 
-        return await self._rooms.catalog.write(create)
+        return await self._rooms.write(principal, bucket_name, "s3:PutObject", create)
 
     async def get(self, principal: Principal, bucket_name: str, key: str, upload_id: str, action: str) -> Upload:
         """An upload that is under way."""
-        bucket = await self._rooms.bucket(principal, bucket_name, action)
-        return await self._rooms.catalog.read(lambda tx: uploads.get(tx, bucket, key, upload_id))
+        return await self._rooms.read(
+            principal, bucket_name, action, lambda tx, bucket: uploads.get(tx, bucket, key, upload_id)
+        )
 
     async def put_part(
         self, principal: Principal, bucket_name: str, key: str, upload_id: str, number: int, body: Body
@@ -94,8 +94,11 @@ class Multipart:
         sums = {algorithm: checksums.encode(received.digests[algorithm])}
         part = Part(number, received.size, received.md5, now(), 0, sums)
         await self._rooms.commit(
+            principal,
+            bucket_name,
+            "s3:PutObject",
             received.content,
-            lambda tx: uploads.put_part(tx, buckets.get(tx, bucket_name), key, upload_id, part, received.content),
+            lambda tx, bucket: uploads.put_part(tx, bucket, key, upload_id, part, received.content),
         )
         return part, received.checksums
 
@@ -134,26 +137,25 @@ class Multipart:
         part = Part(number, length, hashers[MD5].digest().hex(), now(), 0, sums)
         content = Composed([Range(found.blob or 0, first, length)] if length else [])
 
-        def put(tx: Transaction) -> None:
+        def put(tx: Transaction, bucket: Bucket) -> None:
             current = versions.get_object(tx, buckets.get(tx, source.bucket), source.key, found.version_id)
             if current.blob != found.blob:
                 raise errors.ConditionalRequestConflict("The source was replaced while it was copied.")
-            uploads.put_part(tx, buckets.get(tx, bucket_name), key, upload_id, part, content)
+            uploads.put_part(tx, bucket, key, upload_id, part, content)
 
-        await self._rooms.catalog.write(put)
+        await self._rooms.write(principal, bucket_name, "s3:PutObject", put)
         return part, found.version_id
 
     async def parts(
         self, principal: Principal, bucket_name: str, key: str, upload_id: str, *, after: int, limit: int
     ) -> tuple[Bucket, Upload, list[Part], bool]:
         """A page of an upload's parts, and whether there are more."""
-        bucket = await self._rooms.bucket(principal, bucket_name, "s3:ListMultipartUploadParts")
 
-        def read(tx: Reader) -> tuple[Upload, list[Part]]:
+        def read(tx: Reader, bucket: Bucket) -> tuple[Bucket, Upload, list[Part]]:
             upload = uploads.get(tx, bucket, key, upload_id)
-            return upload, uploads.parts(tx, upload_id, after, limit + 1)
+            return bucket, upload, uploads.parts(tx, upload_id, after, limit + 1)
 
-        upload, found = await self._rooms.catalog.read(read)
+        bucket, upload, found = await self._rooms.read(principal, bucket_name, "s3:ListMultipartUploadParts", read)
         return bucket, upload, found[:limit], len(found) > limit
 
     async def list(
@@ -168,15 +170,20 @@ class Multipart:
         limit: int,
     ) -> tuple[Bucket, UploadPage]:
         """A page of the uploads that are under way."""
-        bucket = await self._rooms.bucket(principal, bucket_name, "s3:ListBucketMultipartUploads")
+        action = "s3:ListBucketMultipartUploads"
         if limit == 0:
-            return bucket, UploadPage([], [], None, "")
-        page = await self._rooms.catalog.read(
-            lambda tx: listing.uploads(
-                tx, bucket, prefix=prefix, delimiter=delimiter, after=after, after_id=after_id, limit=limit
-            )
+            return await self._rooms.bucket(principal, bucket_name, action), UploadPage([], [], None, "")
+        return await self._rooms.read(
+            principal,
+            bucket_name,
+            action,
+            lambda tx, bucket: (
+                bucket,
+                listing.uploads(
+                    tx, bucket, prefix=prefix, delimiter=delimiter, after=after, after_id=after_id, limit=limit
+                ),
+            ),
         )
-        return bucket, page
 
     async def complete(
         self,
@@ -193,20 +200,21 @@ class Multipart:
 
         Raises ``InvalidPart``, ``InvalidPartOrder``, ``EntityTooSmall``, ``BadDigest``, ``InvalidRequest``, ``PreconditionFailed``.
         """
-        await self._rooms.bucket(principal, bucket_name, "s3:PutObject")
         compose = partial(_compose, expected=expected, modified=now())
-
-        def complete(tx: Transaction) -> Completed:
-            bucket = buckets.get(tx, bucket_name)
-            return uploads.complete(tx, bucket, key, upload_id, wanted, compose, preconditions.check_write)
-
-        return await self._rooms.catalog.write(complete)
+        return await self._rooms.write(
+            principal,
+            bucket_name,
+            "s3:PutObject",
+            lambda tx, bucket: uploads.complete(tx, bucket, key, upload_id, wanted, compose, preconditions.check_write),
+        )
 
     async def abort(self, principal: Principal, bucket_name: str, key: str, upload_id: str) -> None:
         """Ends an upload and forgets its parts."""
-        await self._rooms.bucket(principal, bucket_name, "s3:AbortMultipartUpload")
-        await self._rooms.catalog.write(
-            lambda tx: uploads.abort(tx, buckets.get(tx, bucket_name), key, upload_id, now())
+        await self._rooms.write(
+            principal,
+            bucket_name,
+            "s3:AbortMultipartUpload",
+            lambda tx, bucket: uploads.abort(tx, bucket, key, upload_id, now()),
         )
 
 

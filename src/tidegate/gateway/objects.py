@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from tidegate import checksums, errors
-from tidegate.catalog import buckets, versions
+from tidegate.catalog import versions
 from tidegate.catalog.abc import Transaction
 from tidegate.catalog.versions import Deleted, Draft
 from tidegate.gateway import appending
 from tidegate.gateway.body import Body
 from tidegate.gateway.reading import Reading, open_reading
 from tidegate.gateway.receive import Received
-from tidegate.gateway.rooms import Rooms, now
-from tidegate.model import STANDARD, Attributes, Principal, Version
+from tidegate.gateway.rooms import Rooms, authorise, now
+from tidegate.model import STANDARD, Attributes, Bucket, Principal, Version
 from tidegate.preconditions import NONE, Preconditions
 
 # Amazon S3: one PUT, or one part, has at most 5 GiB.
@@ -77,13 +77,12 @@ class Objects:
         )
         check = preconditions.check_write
 
-        def put(tx: Transaction) -> Version:
-            bucket = buckets.get(tx, bucket_name)
+        def put(tx: Transaction, bucket: Bucket) -> Version:
             if write_offset is None:
                 return versions.put(tx, bucket, key, draft, check)
             return appending.append(tx, bucket, key, draft, write_offset, check)
 
-        return await self._rooms.commit(received.content, put)
+        return await self._rooms.commit(principal, bucket_name, "s3:PutObject", received.content, put)
 
     async def read(
         self,
@@ -101,8 +100,7 @@ class Objects:
         """
         if version_id:
             action += "Version"
-        bucket = await self._rooms.bucket(principal, bucket_name, action)
-        reading = await open_reading(self._rooms, bucket, key, version_id)
+        reading = await open_reading(self._rooms, principal, bucket_name, action, key, version_id)
         if preconditions is not NONE:
             preconditions.check_read(reading.version)
         return reading
@@ -111,46 +109,51 @@ class Objects:
         self, principal: Principal, bucket_name: str, key: str, version_id: str = "", *, action: str = "s3:GetObject"
     ) -> Version:
         """A version without its bytes. Raises as ``read``."""
-        bucket = await self._rooms.bucket(principal, bucket_name, action + ("Version" if version_id else ""))
-        return await self._rooms.catalog.read(lambda tx: versions.get_object(tx, bucket, key, version_id))
+        return await self._rooms.read(
+            principal,
+            bucket_name,
+            action + ("Version" if version_id else ""),
+            lambda tx, bucket: versions.get_object(tx, bucket, key, version_id),
+        )
 
     async def delete(self, principal: Principal, bucket_name: str, deletion: Deletion) -> Deleted:
         """Deletes an object, or a version of it. What is not there is no error. Raises ``PreconditionFailed``."""
-        action = "s3:DeleteObjectVersion" if deletion.version_id else "s3:DeleteObject"
-        await self._rooms.bucket(principal, bucket_name, action)
-        return await self._rooms.catalog.write(lambda tx: _delete(tx, bucket_name, deletion))
+        return await self._rooms.write(
+            principal, bucket_name, _delete_action(deletion), lambda tx, bucket: _delete(tx, bucket, deletion)
+        )
 
     async def delete_many(
         self, principal: Principal, bucket_name: str, deletions: Sequence[Deletion]
     ) -> list[Deleted | errors.Error]:
         """Deletes many objects in one transaction. The outcome of each, in order."""
-        await self._rooms.bucket(principal, bucket_name, "s3:DeleteObject")
 
-        def delete(tx: Transaction) -> list[Deleted | errors.Error]:
-            buckets.get(tx, bucket_name)
+        def delete(tx: Transaction, bucket: Bucket) -> list[Deleted | errors.Error]:
             outcomes: list[Deleted | errors.Error] = []
             for deletion in deletions:
                 try:
-                    outcomes.append(_delete(tx, bucket_name, deletion))
+                    authorise(principal, bucket, _delete_action(deletion))
+                    outcomes.append(_delete(tx, bucket, deletion))
                 except errors.Error as error:  # raised before anything of this deletion was written
                     outcomes.append(error)
             return outcomes
 
-        return await self._rooms.catalog.write(delete)
+        return await self._rooms.write(principal, bucket_name, "s3:DeleteObject", delete)
 
     async def set_tags(
         self, principal: Principal, bucket_name: str, key: str, version_id: str, tags: Mapping[str, str]
     ) -> Version:
         """Replaces an object's tags. Returns the version. Raises as ``read``."""
         action = "s3:PutObjectVersionTagging" if version_id else "s3:PutObjectTagging"
-        await self._rooms.bucket(principal, bucket_name, action)
-        return await self._rooms.catalog.write(
-            lambda tx: versions.set_tags(tx, buckets.get(tx, bucket_name), key, version_id, tags)
+        return await self._rooms.write(
+            principal, bucket_name, action, lambda tx, bucket: versions.set_tags(tx, bucket, key, version_id, tags)
         )
 
 
-def _delete(tx: Transaction, bucket_name: str, deletion: Deletion) -> Deleted:
-    bucket = buckets.get(tx, bucket_name)
+def _delete_action(deletion: Deletion) -> str:
+    return "s3:DeleteObjectVersion" if deletion.version_id else "s3:DeleteObject"
+
+
+def _delete(tx: Transaction, bucket: Bucket, deletion: Deletion) -> Deleted:
     check = None if deletion.preconditions == NONE else deletion.preconditions.check_write
     if deletion.version_id:
         return versions.delete_version(tx, bucket, deletion.key, deletion.version_id, now(), check)

@@ -11,16 +11,15 @@ from tidegate.catalog import blobs, versions
 from tidegate.catalog.blobs import Extent, Kind
 from tidegate.catalog.versions import Stored
 from tidegate.gateway.rooms import Rooms
-from tidegate.model import Bucket, ObjectPart, Version
+from tidegate.model import ObjectPart, Principal, Version
 
 
 class Reading:
     """An object that was found and may be read by the caller. ``data`` is all of it where it is kept inline, and verified."""
 
-    def __init__(self, rooms: Rooms, bucket: Bucket, stored: Stored) -> None:
+    def __init__(self, rooms: Rooms, stored: Stored) -> None:
         self._rooms = rooms
         self._stored = stored
-        self.bucket = bucket
         self.version: Version = stored.version
         self.data = stored.data
         if stored.data is not None and xxhash.xxh3_64_digest(stored.data) != stored.digest:
@@ -63,7 +62,14 @@ class Reading:
         yield data[extent.start : extent.start + extent.length]
 
 
-async def open_reading(rooms: Rooms, bucket: Bucket, key: str, version_id: str) -> Reading:
-    """Finds an object to read. Raises ``NoSuchKey``, ``NoSuchVersion``, ``DeleteMarker``, ``NamedDeleteMarker``."""
-    stored = await rooms.catalog.read(lambda tx: versions.read(tx, bucket, key, version_id))
-    return Reading(rooms, bucket, stored)
+async def open_reading(
+    rooms: Rooms, principal: Principal, bucket_name: str, action: str, key: str, version_id: str
+) -> Reading:
+    """Finds an object that the caller may read.
+
+    Raises ``NoSuchBucket``, ``AccessDenied``, ``NoSuchKey``, ``NoSuchVersion``, ``DeleteMarker``, ``NamedDeleteMarker``.
+    """
+    stored = await rooms.read(
+        principal, bucket_name, action, lambda tx, bucket: versions.read(tx, bucket, key, version_id)
+    )
+    return Reading(rooms, stored)

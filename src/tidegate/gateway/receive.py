@@ -106,4 +106,3 @@ class Receiver:
 def inline(data: bytes) -> Inline:
     """Content for the catalog, with its integrity checksum."""
     return Inline(data, xxhash.xxh3_64_digest(data))
-

@@ -11,7 +11,7 @@ import msgspec
 from tidegate import errors
 from tidegate.blobs import BlobStore
 from tidegate.catalog import buckets
-from tidegate.catalog.abc import Driver, Transaction
+from tidegate.catalog.abc import Driver, Reader, Transaction
 from tidegate.catalog.blobs import Content
 from tidegate.gateway.receive import Receiver
 from tidegate.identity import Identity
@@ -37,14 +37,43 @@ class Rooms(msgspec.Struct, frozen=True):
         authorise(principal, bucket, action)
         return bucket
 
-    async def commit(self, content: Content, function: Callable[[Transaction], T]) -> T:
-        """Runs a transaction that would refer to new content. What the catalog refuses is removed.
+    async def read(self, principal: Principal, name: str, action: str, function: Callable[[Reader, Bucket], T]) -> T:
+        """What the function finds out about a bucket, if the caller may do this to it. Raises as ``bucket``, and as the function."""
+
+        def run(tx: Reader) -> T:
+            bucket = buckets.get(tx, name)
+            authorise(principal, bucket, action)
+            return function(tx, bucket)
+
+        return await self.catalog.read(run)
+
+    async def write(
+        self, principal: Principal, name: str, action: str, function: Callable[[Transaction, Bucket], T]
+    ) -> T:
+        """As ``read``, in a transaction that writes: the caller is authorised inside it."""
+
+        def run(tx: Transaction) -> T:
+            bucket = buckets.get(tx, name)
+            authorise(principal, bucket, action)
+            return function(tx, bucket)
+
+        return await self.catalog.write(run)
+
+    async def commit(
+        self,
+        principal: Principal,
+        name: str,
+        action: str,
+        content: Content,
+        function: Callable[[Transaction, Bucket], T],
+    ) -> T:
+        """As ``write``, for a transaction that would refer to new content. What the catalog refuses is removed.
 
         Where the commit itself failed, or the caller went away meanwhile, the outcome is not known: the content stays, and if nothing
         refers to it a sweep removes it.
         """
         try:
-            return await self.catalog.write(function)
+            return await self.write(principal, name, action, function)
         except errors.Error as error:
             if error.status < 500:
                 await self.receiver.discard(content)

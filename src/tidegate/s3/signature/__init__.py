@@ -109,6 +109,8 @@ def _resources(path: bytes, prefix: bytes, host_bucket: bytes) -> list[bytes]:
     path = path or b"/"
     if host_bucket:
         return [b"/" + host_bucket + path]
-    if prefix and path.startswith(prefix):
-        return [path, path[len(prefix) :] or b"/"]
-    return [path]
+    without_prefix = path[len(prefix) :] or b"/" if path.startswith(prefix) else path
+    resources = [path, without_prefix] if prefix else [path]
+    if without_prefix.count(b"/") == 1 and without_prefix != b"/":
+        resources.append(without_prefix + b"/")  # botocore sends /bucket and signs /bucket/
+    return resources
