@@ -6,7 +6,7 @@ every engine; parameters are positional (``?``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -37,6 +37,9 @@ class Transaction(Reader, Protocol):
     def sequence(self) -> int:
         """The next number of the catalog's one counter: larger than all that were given out before, never given again."""
 
+    def touch_names(self) -> None:
+        """Says that this changes what ``Driver.recall`` may remember: every process is to read it again."""
+
     def count(self, log: int, objects: int, size: int) -> None:
         """Adds to a log's counters of live objects and their bytes."""
 
@@ -46,6 +49,12 @@ class Driver(Protocol):
 
     async def read(self, function: Callable[[Reader], T]) -> T:
         """Runs a function that only reads, and returns what it returns."""
+
+    async def recall(self, name: Hashable, function: Callable[[Reader], T]) -> T:
+        """As ``read``, for what changes rarely: the outcome is remembered under ``name`` until a transaction touches names.
+
+        A process that begins to recall after such a transaction was acknowledged sees what it did.
+        """
 
     async def write(self, function: Callable[[Transaction], T]) -> T:
         """Runs a function that writes. Returns when its writes are durable; raises what it raises, with nothing written.

@@ -51,6 +51,7 @@ def create(tx: Transaction, name: str, owner: str, region: str, now: int, tags: 
     if row is not None:
         raise errors.BucketAlreadyOwnedByYou(BucketName=name) if row[0] == owner else errors.BucketAlreadyExists(BucketName=name)
     bucket = Bucket(tx.sequence(), AIS, "", name, tx.sequence(), owner, now, Versioning.OFF, region, tags or None)
+    tx.touch_names()
     tx.execute("INSERT INTO logs (id) VALUES (?)", (bucket.log,))
     tx.execute(
         f"INSERT INTO buckets ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - our own column list
@@ -68,15 +69,18 @@ def delete(tx: Transaction, bucket: Bucket) -> None:
     for table in ("head", "history"):
         if tx.one(f"SELECT 1 FROM {table} WHERE log = ? LIMIT 1", (bucket.log,)) is not None:  # noqa: S608 - ours
             raise errors.BucketNotEmpty(BucketName=bucket.name)
+    tx.touch_names()
     tx.execute("DELETE FROM logs WHERE id = ?", (bucket.log,))
     tx.execute("DELETE FROM buckets WHERE id = ?", (bucket.id,))
 
 
 def set_versioning(tx: Transaction, bucket: Bucket, versioning: Versioning) -> None:
+    tx.touch_names()
     tx.execute("UPDATE buckets SET versioning = ? WHERE id = ?", (versioning, bucket.id))
 
 
 def set_tags(tx: Transaction, bucket: Bucket, tags: Mapping[str, str] | None) -> None:
+    tx.touch_names()
     tx.execute("UPDATE buckets SET tags = ? WHERE id = ?", (rows.pack_map(tags), bucket.id))
 
 

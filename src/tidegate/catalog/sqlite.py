@@ -17,7 +17,7 @@ import fcntl
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,6 +26,7 @@ import apsw
 
 from tidegate import errors
 from tidegate.catalog.abc import Reader, Row, Transaction, Value
+from tidegate.catalog.generation import Generation
 from tidegate.catalog.schema import migrate
 
 T = TypeVar("T")
@@ -39,6 +40,8 @@ BUSY_TIMEOUT_MS = 30_000
 # Enough for the upper levels of the trees of a catalog with millions of keys; the system's page cache has the rest.
 CACHE_KIB = 8 * 1024
 STATEMENT_CACHE = 400
+# Buckets and keys that a process remembers, a few hundred bytes each.
+MAX_REMEMBERED = 10_000
 # Below this the log is left alone; copying it back early would write hot pages again and again.
 CHECKPOINT_BYTES = 16 * 1024 * 1024
 # Above this the log is copied back to the last frame in a turn of its own, so that it starts again from the beginning.
@@ -118,6 +121,9 @@ class SQLiteTransaction(SQLiteReader):
     def sequence(self) -> int:
         return self._group.draw()
 
+    def touch_names(self) -> None:
+        self._group.touches_names = True
+
     def count(self, log: int, objects: int, size: int) -> None:
         had = self.counts.get(log, (0, 0))
         self.counts[log] = (had[0] + objects, had[1] + size)
@@ -131,6 +137,7 @@ class Group:
         self._first = _int(connection.execute("SELECT value FROM counters WHERE name = 'sequence'").get)
         self._last = self._first
         self._counts: dict[int, tuple[int, int]] = {}
+        self.touches_names = False
 
     def run(self, function: Callable[[Transaction], T]) -> T:
         """Runs one member in a savepoint. Numbers that a failed member drew are not given out again."""
@@ -191,8 +198,12 @@ class SQLite:
         with self._turnstile.turn():
             self._writer = connect(path, durable=durable)
             migrate(self._writer)
+            self._generation = Generation(folder)
+            self._generation.end()  # whoever changed names last may have died over it
         self._reading = connect(path)
         self._reader = SQLiteReader(self._reading)
+        self._remembered: dict[Hashable, Any] = {}
+        self._remembered_at = self._generation.value
         self._checkpointer: apsw.Connection | None = None
         self._queue: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write_groups, name="catalog-writer", daemon=True)
@@ -206,6 +217,19 @@ class SQLite:
             return function(self._reader)
         finally:
             execute("COMMIT")
+
+    async def recall(self, name: Hashable, function: Callable[[Reader], T]) -> T:
+        generation = self._generation.value
+        if generation != self._remembered_at:
+            self._remembered.clear()
+            self._remembered_at = generation
+        if name in self._remembered:
+            known: T = self._remembered[name]
+            return known
+        found = await self.read(function)
+        if generation % 2 == 0 and len(self._remembered) < MAX_REMEMBERED:
+            self._remembered[name] = found
+        return found
 
     async def write(self, function: Callable[[Transaction], T]) -> T:
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
@@ -222,6 +246,7 @@ class SQLite:
         for connection in (self._writer, self._reading, self._checkpointer):
             if connection is not None:
                 connection.close()
+        self._generation.close()
         self._turnstile.close()
 
     # --- the writer's thread -----------------------------------------------------------------------------------------
@@ -276,7 +301,13 @@ class SQLite:
                 except Exception as error:  # noqa: BLE001 - a fault in one member must not take its group down
                     request.error = error
             group.finish()
-            execute("COMMIT")
+            if group.touches_names:
+                self._generation.begin()
+            try:
+                execute("COMMIT")
+            finally:
+                if group.touches_names:
+                    self._generation.end()
         except BaseException:
             if self._writer.in_transaction:
                 execute("ROLLBACK")

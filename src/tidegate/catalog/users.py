@@ -30,6 +30,7 @@ def add(tx: Transaction, user: User) -> None:
     """Raises ``UserAlreadyExists``."""
     if tx.one("SELECT 1 FROM users WHERE name = ?", (user.name,)) is not None:
         raise errors.UserAlreadyExists(UserName=user.name)
+    tx.touch_names()
     tx.execute(
         "INSERT INTO users (name, id, is_admin, created) VALUES (?, ?, ?, ?)",
         (user.name, user.id, user.is_admin, user.created),
@@ -59,6 +60,7 @@ def every(tx: Reader) -> list[User]:
 def remove(tx: Transaction, name: str) -> None:
     """Removes a user and all keys of theirs. Buckets stay, for the administrator. Raises ``NoSuchUser``."""
     get(tx, name)
+    tx.touch_names()
     tx.execute("DELETE FROM access_keys WHERE user = ?", (name,))
     tx.execute("DELETE FROM users WHERE name = ?", (name,))
 
@@ -68,6 +70,7 @@ def add_key(tx: Transaction, key_id: str, user: str, secret: bytes, now: int) ->
     get(tx, user)
     if tx.one("SELECT 1 FROM access_keys WHERE id = ?", (key_id,)) is not None:
         raise errors.AccessKeyAlreadyExists
+    tx.touch_names()
     tx.execute("INSERT INTO access_keys (id, user, secret, created) VALUES (?, ?, ?, ?)", (key_id, user, secret, now))
 
 
@@ -81,9 +84,12 @@ def _key(row: Row) -> AccessKey:
     return AccessKey(key_id, secret, created, User(name, user_id, bool(is_admin), user_created))
 
 
-def key(tx: Reader, key_id: str) -> AccessKey | None:
+def key(tx: Reader, key_id: str) -> AccessKey:
+    """Raises ``InvalidAccessKeyId``."""
     row = tx.one(f"{_KEYS} WHERE k.id = ?", (key_id,))
-    return None if row is None else _key(row)
+    if row is None:
+        raise errors.InvalidAccessKeyId(AWSAccessKeyId=key_id)
+    return _key(row)
 
 
 def keys(tx: Reader, user: str | None = None) -> list[AccessKey]:
@@ -96,4 +102,5 @@ def remove_key(tx: Transaction, key_id: str) -> None:
     """Raises ``NoSuchAccessKey``."""
     if tx.one("SELECT 1 FROM access_keys WHERE id = ?", (key_id,)) is None:
         raise errors.NoSuchAccessKey
+    tx.touch_names()
     tx.execute("DELETE FROM access_keys WHERE id = ?", (key_id,))

@@ -33,19 +33,14 @@ class Rooms(msgspec.Struct, frozen=True):
 
         Raises ``NoSuchBucket``, ``AccessDenied``.
         """
-        bucket = await self.catalog.read(lambda tx: buckets.get(tx, name))
+        bucket = await self.catalog.recall(("bucket", name), lambda tx: buckets.get(tx, name))
         authorise(principal, bucket, action)
         return bucket
 
     async def read(self, principal: Principal, name: str, action: str, function: Callable[[Reader, Bucket], T]) -> T:
         """What the function finds out about a bucket, if the caller may do this to it. Raises as ``bucket``, and as the function."""
-
-        def run(tx: Reader) -> T:
-            bucket = buckets.get(tx, name)
-            authorise(principal, bucket, action)
-            return function(tx, bucket)
-
-        return await self.catalog.read(run)
+        bucket = await self.bucket(principal, name, action)
+        return await self.catalog.read(lambda tx: function(tx, bucket))
 
     async def write(
         self, principal: Principal, name: str, action: str, function: Callable[[Transaction, Bucket], T]

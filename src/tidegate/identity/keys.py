@@ -44,9 +44,7 @@ class Identity:
 
     async def find(self, access_key: str) -> tuple[Principal, str]:
         """Whom a key speaks for, and its secret. Raises ``InvalidAccessKeyId``."""
-        key = await self._catalog.read(lambda tx: users.key(tx, access_key))
-        if key is None:
-            raise errors.InvalidAccessKeyId(AWSAccessKeyId=access_key)
+        key = await self._catalog.recall(("key", access_key), lambda tx: users.key(tx, access_key))
         secret = self._opened.get(key.secret)
         if secret is None:
             secret = self._vault.open(key.secret, key.id)

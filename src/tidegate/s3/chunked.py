@@ -100,7 +100,7 @@ class ChunkDecoder:
     @property
     def trailers(self) -> Mapping[str, str]:
         """The trailers by lower-case name, without their signature. Complete once ``finish`` has returned."""
-        return MappingProxyType({name: self._trailers[name] for name in self._trailers if name in self._declared})
+        return MappingProxyType({name: value for name, value in self._trailers.items() if name in self._declared})
 
     def feed(self, data: bytes) -> list[memoryview]:
         """Return the object's bytes that are in the next piece of the body, as views of it: nothing is copied.
@@ -116,6 +116,8 @@ class ChunkDecoder:
                 pieces.append(piece)
                 position += len(piece)
                 self._take(piece)
+            elif self._state is _State.DONE:
+                raise errors.InvalidChunkSize("The chunked body goes on after its end.")
             else:
                 position = self._take_line(data, position)
         return pieces
@@ -178,10 +180,8 @@ class ChunkDecoder:
             case _State.TRAILERS if line:
                 self._room -= len(line)
                 self._add_trailer(line)
-            case _State.TRAILERS:
-                self._end()
             case _:
-                raise errors.InvalidChunkSize("The chunked body goes on after its end.")
+                self._end()
 
     def _malformed(self) -> errors.Error:
         return errors.MalformedTrailer() if self._state is _State.TRAILERS else errors.InvalidChunkSize()

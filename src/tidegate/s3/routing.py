@@ -24,6 +24,18 @@ ROUTES_REMEMBERED: Final = 256  # clients use a few dozen combinations of names;
 
 # Names that select nothing: what SDKs add for their own logs, and the signature of a presigned URL (SigV4, SigV2).
 _IGNORED: Final = frozenset({"x-id", "AWSAccessKeyId", "Expires", "Signature"})
+_SIGNING: Final = frozenset(
+    {
+        "X-Amz-Algorithm",
+        "X-Amz-Credential",
+        "X-Amz-Date",
+        "X-Amz-Expires",
+        "X-Amz-SignedHeaders",
+        "X-Amz-Signature",
+        "X-Amz-Security-Token",
+        "X-Amz-Content-Sha256",
+    }
+)
 _AMZ_PREFIX: Final = "x-amz-"  # in any case: SigV4's, and headers that a presigner has moved into the query
 _OVERRIDE_PREFIX: Final = "response-"
 _OVERRIDABLE: Final = frozenset({"GetObject", "HeadObject"})
@@ -166,13 +178,13 @@ def hoisted_headers(query: Iterable[tuple[str, str]]) -> dict[str, str]:
     S3 takes them for the headers they stand for, except for the checksum of a body: SDKs sign that of an empty one,
     long before somebody else uploads something.
     """
-    return {
-        name: value
-        for name, value in ((raw_name.lower(), value) for raw_name, value in query)
-        if name.startswith(_AMZ_PREFIX)
-        and (name in MODEL_HEADERS or name.startswith(_HEADER_PREFIXES))
-        and name not in _BODY_CHECKSUMS
-    }
+    found = {}
+    for raw_name, value in query:
+        if raw_name not in _SIGNING and raw_name[: len(_AMZ_PREFIX)].lower() == _AMZ_PREFIX:
+            name = raw_name.lower()
+            if (name in MODEL_HEADERS or name.startswith(_HEADER_PREFIXES)) and name not in _BODY_CHECKSUMS:
+                found[name] = value
+    return found
 
 
 def _left_over(operation: Operation, selecting: set[str]) -> set[str]:

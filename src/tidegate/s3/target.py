@@ -112,11 +112,10 @@ def parse_query(raw: bytes) -> list[tuple[str, str]]:
         return []
     if raw.count(b"&") >= MAX_QUERY_FIELDS:
         raise errors.InvalidURI
+    pairs = [field.partition("=") for field in _text(raw).split("&") if field]
     if b"%" not in raw and b"+" not in raw:
-        fields = (field.partition("=") for field in _text(raw).split("&") if field)
-        return [(name, value) for name, _, value in fields]
-    pairs = (field.partition(b"=") for field in raw.replace(b"+", b" ").split(b"&") if field)
-    return [(_text(_unquote(name)), _text(_unquote(value))) for name, _, value in pairs]
+        return [(name, value) for name, _, value in pairs]
+    return [(_form_text(name), _form_text(value)) for name, _, value in pairs]
 
 
 def validate_bucket_name(name: str) -> None:
@@ -133,6 +132,13 @@ def validate_bucket_name(name: str) -> None:
         or name.endswith(_RESERVED_SUFFIXES)
     ):
         raise errors.InvalidBucketName(BucketName=name)
+
+
+def _form_text(text: str) -> str:
+    """Return a name or value of a query decoded. Most have nothing to decode."""
+    if "%" not in text and "+" not in text:
+        return text
+    return _text(_unquote(text.replace("+", " ").encode()))
 
 
 def _key(raw: bytes) -> str | None:

@@ -44,8 +44,6 @@ HOUSE = "tidegate.server.house:open_house"
 GRACEFUL_SECONDS = 25
 # A connection without a request is kept for clients that pool them. Longer than a load balancer's 60 s, so that it closes first.
 KEEP_ALIVE_SECONDS = 75
-# A worker whose interpreter does not answer a ping in this time is replaced.
-HEALTHCHECK_SECONDS = 10
 # Descriptors a worker may have open, if the system allows: each connection and each file of a read or write is one.
 MAX_DESCRIPTORS = 65536
 
@@ -86,7 +84,6 @@ def configuration(settings: Settings, app: Callable[[], App], log_config: dict[s
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
-        timeout_worker_healthcheck=HEALTHCHECK_SECONDS,
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,
         ssl_context_factory=None if settings.tls_cert is None else tls_context,
@@ -105,6 +102,7 @@ def make_app(settings: Settings, house: str, metrics: Path, parent: int, ready: 
     """The application of this process, which becomes a worker for good."""
     try:
         die_with(parent)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal that goes away tells the parent too, which ends us in order
         membership = locks.join(settings.data)
         _raise_descriptor_limit()
         _tune_allocator()
