@@ -5,7 +5,7 @@ A blob's name is ours, random, and says nothing of buckets or keys. The catalog 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from typing import Protocol
 
 import msgspec
@@ -46,7 +46,7 @@ class BlobStore(Protocol):
     def writer(self, hashers: Sequence[Hasher]) -> BlobWriter:
         """A writer of one new blob that also feeds ``hashers``, each in order, beside the event loop."""
 
-    def read(self, name: bytes, size: int, digest: bytes, start: int, length: int) -> AsyncIterator[bytes]:
+    def read(self, name: bytes, size: int, digest: bytes, start: int, length: int) -> AsyncGenerator[bytes, None]:
         """The bytes of a range, each verified before it is handed out. Raises ``errors.DamagedBlob``."""
 
     async def verify(self, name: bytes, size: int, digest: bytes) -> None:

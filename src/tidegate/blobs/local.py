@@ -10,10 +10,12 @@ Writing, hashing and reading happen in threads. What is written is made durable 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+import threading
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple, Unpack
@@ -78,7 +80,7 @@ class LocalBlobs:
     def writer(self, hashers: Sequence[Hasher]) -> LocalWriter:
         return LocalWriter(self, secrets.token_bytes(_NAME_SIZE), hashers, durable=self._durable)
 
-    async def read(self, name: bytes, size: int, digest: bytes, start: int, length: int) -> AsyncIterator[bytes]:
+    async def read(self, name: bytes, size: int, digest: bytes, start: int, length: int) -> AsyncGenerator[bytes, None]:
         reader = _Reader(self.path(name), name, size, digest)
         position, end = start, start + length
         try:
@@ -180,6 +182,10 @@ class LocalWriter:
         self._pieces: list[bytes | memoryview] = []
         self._gathered = 0
         self._busy: list[asyncio.Future[None]] = []
+        self._writing_back: asyncio.Future[None] | None = None
+        # A request that is cancelled cannot stop its threads: whoever closes the file waits for them here.
+        self._lock = threading.Lock()
+        self._is_open = True
 
     async def write(self, data: bytes | memoryview) -> None:
         self._pieces.append(data)
@@ -190,6 +196,7 @@ class LocalWriter:
     async def flush(self) -> None:
         await self._hand_over()
         await self._settle()
+        await self._written_back()
 
     async def finish(self) -> StoredBlob:
         await self.flush()
@@ -198,6 +205,8 @@ class LocalWriter:
 
     async def abort(self) -> None:
         await asyncio.gather(*self._busy, return_exceptions=True)
+        with contextlib.suppress(errors.Error):
+            await self._written_back()
         self._busy = []
         await self._store.run(self._discard)
 
@@ -207,9 +216,19 @@ class LocalWriter:
         await self._settle()
         if pieces:
             self._busy = [asyncio.ensure_future(self._store.run(work, pieces)) for work in (self._write, self._hash)]
+            if self._durable and self._size - self._synced >= WRITEBACK:
+                await self._written_back()
+                self._synced = self._size
+                self._writing_back = asyncio.ensure_future(self._store.run(self._write_back))
+
+    async def _written_back(self) -> None:
+        """Waits for the last writeback. Its failure counts: the system tells of a lost page only once."""
+        writing, self._writing_back = self._writing_back, None
+        if writing is not None:
+            await writing
 
     async def _settle(self) -> None:
-        """Waits for both threads, whatever becomes of either, so that none works on a file that is closed."""
+        """Waits for the threads, and raises what one of them raised."""
         outcomes = await asyncio.gather(*self._busy, return_exceptions=True)
         self._busy = []
         for outcome in outcomes:
@@ -224,15 +243,27 @@ class LocalWriter:
                 hasher.update(piece)
 
     def _write(self, pieces: list[bytes | memoryview]) -> None:
-        if self._file < 0:
-            self._file = os.open(self._store.path(self._name), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        for piece in pieces:
-            self._check_in(piece)
-            _write_all(self._file, piece)
-            self._size += len(piece)
-        if self._durable and self._size - self._synced >= WRITEBACK:
-            os.fdatasync(self._file)
-            self._synced = self._size
+        with self._lock:
+            if not self._is_open:
+                return
+            if self._file < 0:
+                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+                self._file = os.open(self._store.path(self._name), flags, 0o600)
+            for piece in pieces:
+                self._check_in(piece)
+                _write_all(self._file, piece)
+                self._size += len(piece)
+
+    def _write_back(self) -> None:
+        """Has the system write what is dirty, on a descriptor of its own so that it may outlast the writer's."""
+        with self._lock:
+            if self._file < 0:
+                return
+            file = os.dup(self._file)
+        try:
+            os.fdatasync(file)
+        finally:
+            os.close(file)
 
     def _check_in(self, piece: bytes | memoryview) -> None:
         """Feeds the block checksums."""
@@ -253,22 +284,27 @@ class LocalWriter:
     def _seal(self) -> bytes:
         if self._file < 0:
             self._write([b""])
-        if self._in_block:
-            self._end_block()
-        _write_all(self._file, bytes(self._footer))
-        if self._durable:
-            os.fsync(self._file)
-        os.close(self._file)
-        self._file = -1
+        with self._lock:
+            if self._in_block:
+                self._end_block()
+            _write_all(self._file, bytes(self._footer))
+            if self._durable:
+                os.fsync(self._file)
+            self._close()
         if self._durable:
             _sync_folder(self._store.path(self._name).parent)
         return _digest(self._name, bytes(self._footer))
 
     def _discard(self) -> None:
+        with self._lock:
+            self._close()
+            self._store.path(self._name).unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        self._is_open = False
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
-        self._store.path(self._name).unlink(missing_ok=True)
 
 
 def _write_all(file: int, data: bytes | memoryview) -> None:

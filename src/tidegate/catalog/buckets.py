@@ -45,11 +45,17 @@ def page(tx: Reader, *, owner: str | None, prefix: str, after: str, limit: int) 
     return found
 
 
-def create(tx: Transaction, name: str, owner: str, region: str, now: int, tags: Mapping[str, str] | None = None) -> Bucket:
+def create(
+    tx: Transaction, name: str, owner: str, region: str, now: int, tags: Mapping[str, str] | None = None
+) -> Bucket:
     """Makes a bucket with an empty log. Raises ``BucketAlreadyOwnedByYou`` or ``BucketAlreadyExists``."""
     row = tx.one("SELECT owner FROM buckets WHERE name = ?", (name,))
     if row is not None:
-        raise errors.BucketAlreadyOwnedByYou(BucketName=name) if row[0] == owner else errors.BucketAlreadyExists(BucketName=name)
+        raise (
+            errors.BucketAlreadyOwnedByYou(BucketName=name)
+            if row[0] == owner
+            else errors.BucketAlreadyExists(BucketName=name)
+        )
     bucket = Bucket(tx.sequence(), AIS, "", name, tx.sequence(), owner, now, Versioning.OFF, region, tags or None)
     tx.touch_names()
     tx.execute("INSERT INTO logs (id) VALUES (?)", (bucket.log,))

@@ -8,12 +8,12 @@ begins with the prefix.)
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from tidegate.catalog import rows
-from tidegate.catalog.abc import Reader, Row
+from tidegate.catalog.abc import Reader, Row, Value
 from tidegate.model import STANDARD, Bucket, Upload, Version
 
 END = b"\xff"
@@ -74,11 +74,23 @@ def _bounds(prefix: bytes, after: bytes, delimiter: bytes) -> tuple[bytes, bytes
 
     A marker that is itself a common prefix stands for its whole group.
     """
-    if delimiter and len(after) > len(prefix) and after.startswith(prefix) and after.endswith(delimiter):
+    if _is_group(after, prefix, delimiter):
         after += END
     # The smallest key that has the prefix is the prefix itself, so begin just before it.
     start = after if after >= prefix and after else prefix[:-1] + _before(prefix[-1:]) if prefix else b""
     return start, prefix + END
+
+
+def _is_group(after: bytes, prefix: bytes, delimiter: bytes) -> bool:
+    """Whether a marker is a common prefix: it ends where the delimiter first comes after the listing's prefix."""
+    if not delimiter or not after.startswith(prefix):
+        return False
+    return after.find(delimiter, len(prefix)) == len(after) - len(delimiter) >= len(prefix)
+
+
+def _is_within(after: bytes, prefix: bytes, delimiter: bytes) -> bool:
+    """Whether a page may go on within the marker's key: it is one that the listing shows."""
+    return after.startswith(prefix) and not _is_group(after, prefix, delimiter)
 
 
 def _before(byte: bytes) -> bytes:
@@ -135,9 +147,9 @@ def versions(
     last: tuple[str, str] = ("", "")
     newest_seen: bytes | None = None
     pending: Iterator[Row] = iter(())
-    if after and after_version:
-        pending = _rest_of_key(tx, bucket, after.encode(), after_version)
-        newest_seen = after.encode()
+    if after and after_version and _is_within(after.encode(), head, cut):
+        pending, has_newer = _rest_of_key(tx, bucket, after.encode(), after_version)
+        newest_seen = after.encode() if has_newer else None
     while True:
         group = None
         for row in _chain(pending, _all_versions(tx, bucket, position, end)):
@@ -166,36 +178,35 @@ def _chain(first: Iterator[Row], second: Iterator[Row]) -> Iterator[Row]:
 
 
 def _all_versions(tx: Reader, bucket: Bucket, after: bytes, end: bytes) -> Iterator[Row]:
+    """All versions of the keys between ``after`` and ``end``, both excluded."""
+    return _merged(tx, "log = ? AND key > ? AND key < ?", (bucket.log, after, end))
+
+
+def _merged(tx: Reader, condition: str, parameters: Sequence[Value]) -> Iterator[Row]:
     """Rows of head and history together. Head's row of a key is newer than history's."""
     head, history = (
-        tx.rows(
-            f"SELECT {rows.VERSION_COLUMNS} FROM {table} WHERE log = ? AND key > ? AND key < ? ORDER BY {order}",  # noqa: S608 - ours
-            (bucket.log, after, end),
-        )
+        tx.rows(f"SELECT {rows.VERSION_COLUMNS} FROM {table} WHERE {condition} ORDER BY {order}", parameters)  # noqa: S608 - ours
         for table, order in (("head", "key"), ("history", "key, seq DESC"))
     )
     return heapq.merge(head, history, key=lambda row: (row[0], -row[1]))
 
 
-def _rest_of_key(tx: Reader, bucket: Bucket, key: bytes, after_version: str) -> Iterator[Row]:
-    """The versions of one key that are older than the named one; all of history's if it is gone."""
-    seq: int | None
+def _rest_of_key(tx: Reader, bucket: Bucket, key: bytes, after_version: str) -> tuple[Iterator[Row], bool]:
+    """The versions of one key that are older than the named one, and whether there is one that is not.
+
+    The named one may be gone, and what was older may be the newest by now. A null version that is gone does not say how old it was:
+    then it is all of them, as one that is shown twice does less harm than one that is missed.
+    """
+    seq = rows.seq_of(after_version)
     if after_version == rows.NULL_VERSION:
-        seq = None
-        for table in ("head", "history"):
-            row = tx.one(
-                f"SELECT seq FROM {table} WHERE log = ? AND key = ? AND version_id IS NULL",  # noqa: S608 - ours
-                (bucket.log, key),
-            )
-            seq = row[0] if row is not None else seq
-    else:
-        seq = rows.seq_of(after_version)
+        null = "SELECT seq FROM {} WHERE log = ? AND key = ? AND version_id IS NULL"
+        found = [tx.one(null.format(table), (bucket.log, key)) for table in ("head", "history")]
+        seq = next((row[0] for row in found if row is not None), None)
     if seq is None:
-        return iter(())
-    return tx.rows(
-        f"SELECT {rows.VERSION_COLUMNS} FROM history WHERE log = ? AND key = ? AND seq < ? ORDER BY seq DESC",  # noqa: S608 - ours
-        (bucket.log, key, seq),
-    )
+        return _merged(tx, "log = ? AND key = ?", (bucket.log, key)), False
+    older = _merged(tx, "log = ? AND key = ? AND seq < ?", (bucket.log, key, seq))
+    newer = "SELECT 1 FROM {} WHERE log = ? AND key = ? AND seq >= ? LIMIT 1"
+    return older, any(tx.one(newer.format(table), (bucket.log, key, seq)) for table in ("head", "history"))
 
 
 def uploads(
@@ -207,7 +218,7 @@ def uploads(
     found: list[Upload] = []
     prefixes: list[str] = []
     last: tuple[str, str] = ("", "")
-    inside = after.encode() if after and after_id else None
+    inside = after.encode() if after and after_id and _is_within(after.encode(), head, cut) else None
     while True:
         group = None
         for row in _open_uploads(tx, bucket, position, end, inside, after_id):

@@ -13,6 +13,7 @@ from tidegate.model import EMPTY, STANDARD, Attributes, Part, Upload, Version
 VERSION_COLUMNS = "key, seq, version_id, size, etag, modified, storage_class, blob, attributes, tags"
 
 NULL_VERSION = "null"
+MAX_SEQ = 2**63 - 1  # the engines' integers have 64 bits and a sign
 
 _NO_ATTRIBUTES = Attributes()
 
@@ -69,9 +70,10 @@ def seq_of(version_id: str) -> int | None:
     if len(version_id) != 32 or not version_id.isascii():
         return None
     try:
-        return int.from_bytes(bytes.fromhex(version_id[:16]))
+        seq = int(version_id[:16], 16)
     except ValueError:
         return None
+    return seq if 0 <= seq <= MAX_SEQ else None
 
 
 UPLOAD_COLUMNS = "id, bucket, key, initiated, owner, storage_class, attributes, tags, checksum_algorithm, checksum_type"

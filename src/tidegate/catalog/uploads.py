@@ -138,7 +138,11 @@ def _choose(stored: Mapping[int, Part], wanted: Sequence[Wanted], upload_id: str
     for want in wanted:
         part = stored.get(want.number)
         differs = part is None or part.etag != want.etag
-        if part is None or differs or any(part.checksums.get(name, value) != value for name, value in want.checksums.items()):
+        if (
+            part is None
+            or differs
+            or any(part.checksums.get(name, value) != value for name, value in want.checksums.items())
+        ):
             raise errors.InvalidPart(UploadId=upload_id, PartNumber=str(want.number), ETag=want.etag)
         chosen.append(part)
     for part in chosen[:-1]:

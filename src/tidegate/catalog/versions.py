@@ -142,9 +142,7 @@ def get(tx: Reader, bucket: Bucket, key: str, version_id: str = "") -> Version:
     row, in_head = _named(tx, name, version_id)
     if row is None:
         raise errors.NoSuchVersion(Key=key, VersionId=version_id)
-    return rows.version(
-        row, is_latest=in_head or _is_newest(tx, name, row[1]), null_id=_null_id(bucket)
-    )
+    return rows.version(row, is_latest=in_head or _is_newest(tx, name, row[1]), null_id=_null_id(bucket))
 
 
 def read(tx: Reader, bucket: Bucket, key: str, version_id: str = "") -> Stored:

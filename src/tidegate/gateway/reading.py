@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 import xxhash
 
@@ -28,33 +29,36 @@ class Reading:
     async def parts(self) -> tuple[ObjectPart, ...]:
         """The parts of a multipart object; empty for any other."""
         blob = self.version.blob
-        if self._stored.kind is not Kind.COMPOSED or blob is None:
+        if self._stored.kind != Kind.COMPOSED or blob is None:
             return ()
         return await self._rooms.catalog.read(lambda tx: blobs.parts_of(tx, blob))
 
-    async def stream(self, start: int, length: int) -> AsyncIterator[bytes]:
+    async def stream(self, start: int, length: int) -> AsyncGenerator[bytes, None]:
         """The bytes of a range, each verified. Raises ``DamagedBlob`` at the first that is not as it was written."""
         stored, blob = self._stored, self.version.blob
         if stored.data is not None:
             yield stored.data[start : start + length]
         elif stored.file is not None and stored.digest is not None:
-            async for piece in self._rooms.blobs.read(stored.file, self.version.size, stored.digest, start, length):
-                yield piece
+            file = self._rooms.blobs.read(stored.file, self.version.size, stored.digest, start, length)
+            async with aclosing(file):
+                async for piece in file:
+                    yield piece
         elif blob is not None:
             left = length
             for extent in await self._rooms.catalog.read(lambda tx: blobs.extents(tx, blob, start, length)):
-                async for piece in self._extent(extent):
-                    left -= len(piece)
-                    yield piece
+                async with aclosing(self._extent(extent)) as pieces:
+                    async for piece in pieces:
+                        left -= len(piece)
+                        yield piece
             if left:
                 raise errors.DamagedBlob
 
-    async def _extent(self, extent: Extent) -> AsyncIterator[bytes]:
+    async def _extent(self, extent: Extent) -> AsyncGenerator[bytes, None]:
         if extent.file is not None:
-            async for piece in self._rooms.blobs.read(
-                extent.file, extent.size, extent.digest, extent.start, extent.length
-            ):
-                yield piece
+            file = self._rooms.blobs.read(extent.file, extent.size, extent.digest, extent.start, extent.length)
+            async with aclosing(file):
+                async for piece in file:
+                    yield piece
             return
         data = await self._rooms.catalog.read(lambda tx: blobs.inline_data(tx, extent.blob))
         if data is None or xxhash.xxh3_64_digest(data) != extent.digest:

@@ -6,10 +6,12 @@ operation runs. Errors become XML here and nowhere else.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from tidegate import errors
@@ -55,7 +57,10 @@ class Door:
         try:
             response = await self._answer(scope, receive)
             has_started = True
-            await _send(send, response, request_id, is_head=scope["method"] == "HEAD")
+            if isinstance(response.body, bytes):
+                await _send(send, response, request_id, is_head=scope["method"] == "HEAD")
+            else:
+                await _send_stream(send, receive, response, response.body, request_id)
         except errors.ClientDisconnected:
             return
         except errors.Error as error:
@@ -163,22 +168,37 @@ async def _check_expected_owner(call: Call) -> None:
 
 
 async def _send(send: Send, response: Response, request_id: str, *, is_head: bool) -> None:
-    headers: Headers = [(b"x-amz-request-id", request_id.encode()), *response.headers]
     body = response.body
-    if isinstance(body, bytes):
-        if not is_head and response.status not in {204, 304} and not _has_length(headers):
-            headers.append((b"content-length", b"%d" % len(body)))
-        await send({"type": "http.response.start", "status": response.status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if is_head else body})
-        return
+    if not isinstance(body, bytes):
+        raise TypeError(body)
+    headers: Headers = [(b"x-amz-request-id", request_id.encode()), *response.headers]
+    if not is_head and response.status not in {204, 304} and not _has_length(headers):
+        headers.append((b"content-length", b"%d" % len(body)))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    await _send_stream(send, body)
+    await send({"type": "http.response.body", "body": b"" if is_head else body})
 
 
-async def _send_stream(send: Send, body: AsyncIterator[bytes]) -> None:
-    async for piece in body:
-        await send({"type": "http.response.body", "body": piece, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
+async def _send_stream(
+    send: Send, receive: Receive, response: Response, body: AsyncGenerator[bytes, None], request_id: str
+) -> None:
+    """Sends a body as it comes, and stops reading it when the client has gone."""
+    headers: Headers = [(b"x-amz-request-id", request_id.encode()), *response.headers]
+    async with aclosing(body):
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        watch = asyncio.create_task(_until_gone(receive))
+        try:
+            async for piece in body:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                if watch.done():
+                    return
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            watch.cancel()
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _has_length(headers: Headers) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 
 from tidegate import errors
 from tidegate.gateway.reading import Reading
@@ -150,13 +151,14 @@ def _override(call: Call, headers: Headers) -> None:
     headers += [(name.encode(), value.encode("utf-8", "replace")) for name, value in overrides.items()]
 
 
-async def _begun(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _begun(stream: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
     """The stream with its first piece already read: what is damaged at the start is an error answer, not a broken connection."""
     first = await anext(stream)
 
-    async def rest() -> AsyncIterator[bytes]:
-        yield first
-        async for piece in stream:
-            yield piece
+    async def rest() -> AsyncGenerator[bytes, None]:
+        async with aclosing(stream):
+            yield first
+            async for piece in stream:
+                yield piece
 
     return rest()
