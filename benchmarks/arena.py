@@ -10,7 +10,7 @@ import msgspec
 
 from benchmarks import client
 from benchmarks.s3 import AnswerError, Api
-from benchmarks.values import KIB, MIB, Result, Sample, cost, rate, throughput
+from benchmarks.values import KIB, MIB, Outcome, Result, Sample, cost, rate, throughput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from benchmarks.servers import Server
 
 FILL_CONNECTIONS = 64
+FILL_ATTEMPTS = 3  # rclone answers 500 to a few of the PUTs that make their folder at the same time
 BATCH = 100_000  # keys that are put between two lines about a filling
 
 
@@ -88,16 +89,26 @@ def prepare(server: Server, what: str, action: Callable[[], object]) -> None:
 
 
 def put_all(server: Server, bucket: str, keys: Iterable[str], body: bytes) -> None:
-    """Puts an object under each key, many at a time. Raises AnswerError if any is refused."""
+    """Puts an object under each key, many at a time. Raises AnswerError if some are refused time and again."""
     signer = server.signer()
     targets = (signer.target("PUT", f"/{bucket}/{key}") for key in keys)
     done = 0
-    while (outcome := client.drive(server.endpoint, "PUT", islice(targets, BATCH), body, FILL_CONNECTIONS)).requests:
-        if outcome.errors:
-            raise AnswerError(f"{outcome.errors} of {outcome.requests} PUTs were refused: {outcome.problem}")
+    while batch := list(islice(targets, BATCH)):
+        outcome = _put_batch(server, batch, body)
         done += outcome.requests
         if done >= BATCH:
             say(f"  filling {bucket} on {server.name}: {done:,} keys, {outcome.requests / outcome.seconds:,.0f}/s")
+
+
+def _put_batch(server: Server, targets: Sequence[str], body: bytes) -> Outcome:
+    problem = ""
+    for _ in range(FILL_ATTEMPTS):
+        outcome = client.drive(server.endpoint, "PUT", iter(targets), body, FILL_CONNECTIONS)
+        if not outcome.errors:
+            return outcome
+        problem = f"{server.name} refused {outcome.errors} of {outcome.requests} PUTs: {outcome.problem}"
+        say(f"  {problem.partition(':')[0]}, once more")
+    raise AnswerError(problem)
 
 
 def fill(server: Server, bucket: str, keys: Iterable[str], body: bytes) -> None:

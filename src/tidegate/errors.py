@@ -1,8 +1,8 @@
 """What can go wrong, said once.
 
-Every error that a client can be told about is a class here: it knows its S3 code (its name unless it says otherwise), its
-HTTP status and a default message. Rooms raise these where the fault is known; each door turns them into its own wire
-format in one place. Nothing here does I/O.
+Every error that a client can be told about is a class here: it knows its S3 code (its name unless it says otherwise),
+its HTTP status and a default message. Rooms raise these where the fault is known; each door turns them into its own
+wire format in one place. Nothing here does I/O.
 
 Source of codes and messages: Amazon S3 API reference, "Error responses".
 """
@@ -175,7 +175,9 @@ class InvalidAccessKeyId(Error):
 
 class SignatureDoesNotMatch(Error):
     status = 403
-    message = "The request signature we calculated does not match the signature you provided. Check your key and signing method."
+    message = (
+        "The request signature we calculated does not match the signature you provided. Check your key and signing method."
+    )
 
 
 class RequestTimeTooSkewed(Error):
@@ -319,14 +321,17 @@ class TooManyParts(Error):
 
 class NoSuchUpload(Error):
     status = 404
-    message = "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed."
+    message = (
+        "The specified upload does not exist. The upload ID may be invalid, "
+        "or the upload may have been aborted or completed."
+    )
 
 
 class InvalidPart(Error):
     status = 400
     message = (
-        "One or more of the specified parts could not be found. The part may not have been uploaded, or the specified entity "
-        "tag may not match the part's entity tag."
+        "One or more of the specified parts could not be found. The part may not have been uploaded, or the specified "
+        "entity tag may not match the part's entity tag."
     )
 
 
@@ -349,6 +354,13 @@ class DamagedBlob(Error):
     code = "InternalError"
     status = 500
     message = "The stored data of this object is damaged and cannot be served."
+
+
+class DamagedCatalog(Error):
+    """The files of the catalog's engine are broken."""
+
+    code = "InternalError"
+    message = "The catalog is damaged."
 
 
 class SlowDown(Error):

@@ -1,8 +1,9 @@
-"""What Tidegate talks about: frozen structs that pass between the rooms. No I/O, no behaviour beyond what a value knows
-of itself.
+"""What Tidegate talks about: frozen structs that pass between the rooms.
 
-Times are integers: microseconds since the Unix epoch, UTC. Sizes and offsets are bytes. Keys are ``str``; they are stored
-and ordered as UTF-8 bytes.
+No I/O, no behaviour beyond what a value knows of itself.
+
+Times are integers: microseconds since the Unix epoch, UTC. Sizes and offsets are bytes. Keys are ``str``; they are
+stored and ordered as UTF-8 bytes.
 """
 
 from __future__ import annotations
@@ -61,8 +62,8 @@ class Attributes(msgspec.Struct, frozen=True, omit_defaults=True):
 class Version(msgspec.Struct, frozen=True):
     """One row of a log: an object, or a delete marker (``blob is None``).
 
-    ``version_id`` is ``"null"`` for a null version, and empty for that of a bucket which never had versioning. ``seq`` orders
-    the versions of a log.
+    ``version_id`` is ``"null"`` for a null version, and empty for that of a bucket which never had versioning. ``seq``
+    orders the versions of a log.
     """
 
     key: str
@@ -117,7 +118,10 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class Principal(msgspec.Struct, frozen=True):
-    """Who is asking. ``id`` is the user's canonical id, empty for an anonymous caller; ``is_admin`` may do everything."""
+    """Who is asking.
+
+    ``id`` is the user's canonical id, empty for an anonymous caller; ``is_admin`` may do everything.
+    """
 
     id: str
     name: str

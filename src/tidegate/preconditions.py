@@ -39,7 +39,8 @@ class Preconditions(msgspec.Struct, frozen=True):
     def check_read(self, version: Version) -> None:
         """Raises ``PreconditionFailed`` or ``NotModified`` where a read of this version must not go on.
 
-        If-Match takes precedence over If-Unmodified-Since, If-None-Match over If-Modified-Since (RFC 9110 section 13.2.2).
+        If-Match takes precedence over If-Unmodified-Since, If-None-Match over If-Modified-Since (RFC 9110 section
+        13.2.2).
         """
         modified = version.modified // SECOND * SECOND
         if self.if_match is not None:

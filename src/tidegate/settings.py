@@ -1,8 +1,8 @@
 """How a server is configured: flags over ``TIDEGATE_*`` variables over a TOML file over defaults.
 
-Each setting is declared once, as a field of ``Settings`` with an ``Option`` beside its type. Its flag, its variable, its TOML
-key, its parser and its line in ``docs/settings.md`` all derive from that. What nobody declared is an error wherever it stands,
-so that a misspelt setting is never silently ignored.
+Each setting is declared once, as a field of ``Settings`` with an ``Option`` beside its type. Its flag, its variable,
+its TOML key, its parser and its line in ``docs/settings.md`` all derive from that. What nobody declared is an error
+wherever it stands, so that a misspelt setting is never silently ignored.
 """
 
 from __future__ import annotations
@@ -44,7 +44,10 @@ _DOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-
 
 
 class SettingsError(Exception):
-    """A setting that is unknown, unreadable, or does not go together with another. Says which, and where it was given."""
+    """A setting that is unknown, unreadable, or does not go together with another.
+
+    Says which, and where it was given.
+    """
 
 
 # --- what a value may be: each parser takes what a flag, a variable or TOML gives, and raises ValueError -------------
@@ -200,14 +203,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     inline_limit: Annotated[
         int, Option("Objects up to this size are kept in the catalog, larger ones in files.", _size, "SIZE")
     ] = 64 * KIB
-    max_put_size: Annotated[
-        int, Option("The largest body of one PUT of an object or a part.", _size, "SIZE")
-    ] = 5 * GIB
+    max_put_size: Annotated[int, Option("The largest body of one PUT of an object or a part.", _size, "SIZE")] = 5 * GIB
     max_object_size: Annotated[int, Option("The largest object.", _size, "SIZE")] = 5 * TIB
     access_log: Annotated[bool, Option("Write one line for each request.", _switch, is_switch=True)] = False
     log_format: Annotated[LogFormat, Option("How log lines are written.", _one_of(LogFormat), "text|json")] = "text"
     log_level: Annotated[
-        LogLevel, Option("The least severity that is logged: debug, info, warning or error.", _one_of(LogLevel), "LEVEL")
+        LogLevel,
+        Option("The least severity that is logged: debug, info, warning or error.", _one_of(LogLevel), "LEVEL"),
     ] = "info"
 
     @property

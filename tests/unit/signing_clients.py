@@ -1,10 +1,11 @@
-"""Requests as real clients sign them, put together by the clients' own code and caught just before they would be sent."""
+"""Requests as real clients sign them: put together by their own code, and caught just before they would be sent."""
 
 from __future__ import annotations
 
 import http.client
 import time
 from functools import lru_cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -17,7 +18,7 @@ from tidegate import errors
 from tidegate.s3.signature import SignedRequest, canonical
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
 ACCESS_KEY = "AKIAIOSFODNN7EXAMPLE"
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
@@ -124,7 +125,7 @@ def boto_url(operation: str, *, expires: int = 3600, signature: str = "s3v4", **
 
 
 class _CatchingPool(urllib3.PoolManager):
-    def urlopen(self, method: str, url: str, redirect: bool = True, **options: Any) -> NoReturn:  # noqa: ARG002, FBT001, FBT002
+    def urlopen(self, method: str, url: str, *_: Any, **options: Any) -> NoReturn:
         raise _Caught(request_of(method, url, options["headers"].items()))
 
 
@@ -218,19 +219,21 @@ def signed_at(request: SignedRequest) -> float:
 
 def changed(
     request: SignedRequest,
+    headers: Mapping[str, bytes] = MappingProxyType({}),
     *,
     method: str | None = None,
     path: bytes | None = None,
     query: bytes | None = None,
     without: bytes | None = None,
-    **headers: bytes,
 ) -> SignedRequest:
-    """Return a request with parts of it replaced. Header names have underscores here; ``without`` takes one away."""
-    replaced = {name.replace("_", "-").encode(): value for name, value in headers.items()}
-    kept = [(name, value) for name, value in request.headers if name not in replaced and name != without]
+    """Return a request with parts of it, and of its headers, replaced. ``without`` takes a header away."""
+    replaced = {name.encode(): value for name, value in headers.items()}
     return SignedRequest(
         method or request.method,
         request.path if path is None else path,
         request.query if query is None else query,
-        [*kept, *replaced.items()],
+        [
+            *((name, value) for name, value in request.headers if name not in replaced and name != without),
+            *replaced.items(),
+        ],
     )

@@ -1,6 +1,7 @@
 """The bytes that are too many for the catalog: named, immutable, checked when they are read.
 
-A blob's name is ours, random, and says nothing of buckets or keys. The catalog says which blobs are in use; this room never does.
+A blob's name is ours, random, and says nothing of buckets or keys. The catalog says which blobs are in use; this room
+never does.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """Blobs on a local disk: one file each, written once.
 
-A file is the blob's bytes followed by a *footer*: the XXH3 checksum (64 bits, big-endian) of each block of ``BLOCK`` bytes. The catalog
-keeps the checksum of the footer together with the blob's name. So every byte is verified when it is read, also in a range, and a file
-cannot stand in for another.
+A file is the blob's bytes followed by a *footer*: the XXH3 checksum (64 bits, big-endian) of each block of ``BLOCK``
+bytes. The catalog keeps the checksum of the footer together with the blob's name. So every byte is verified when it is
+read, also in a range, and a file cannot stand in for another.
 
-Writing, hashing and reading happen in threads. What is written is made durable before ``finish`` returns: the file, then its folder.
+Writing, hashing and reading happen in threads. What is written is made durable before ``finish`` returns: the file,
+then its folder.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar, TypeVarTuple, Unpack
+from typing import TypeVar, TypeVarTuple
 
 import xxhash
 
@@ -70,7 +71,7 @@ class LocalBlobs:
         text = name.hex()
         return self._folder / text[:2] / text
 
-    async def run(self, function: Callable[[Unpack[Ts]], T], *args: Unpack[Ts]) -> T:
+    async def run(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
         """Runs a blocking function in a thread. Turns what the disk refuses into errors of ours."""
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, function, *args)
@@ -211,7 +212,7 @@ class LocalWriter:
         await self._store.run(self._discard)
 
     async def _hand_over(self) -> None:
-        """Gives what was gathered to two threads, one that writes and one that hashes, once they are done with the last."""
+        """Gives what was gathered to two threads, one to write and one to hash, once they are done with the last."""
         pieces, self._pieces, self._gathered = self._pieces, [], 0
         await self._settle()
         if pieces:
@@ -235,7 +236,7 @@ class LocalWriter:
             if outcome is not None:
                 raise outcome
 
-    # --- in threads ----------------------------------------------------------------------------------------------------
+    # --- in threads --------------------------------------------------------------------------------------------------
 
     def _hash(self, pieces: list[bytes | memoryview]) -> None:
         for hasher in self._hashers:

@@ -1,12 +1,13 @@
 """What a catalog engine offers: transactions, as plain synchronous functions that can be run again.
 
-``Reader`` and ``Transaction`` are what the functions of this room get; ``Driver`` is what runs them. The SQL is the same for
-every engine; parameters are positional (``?``).
+``Reader`` and ``Transaction`` are what the functions of this room get; ``Driver`` is what runs them. The SQL is the
+same for every engine; parameters are positional (``?``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -35,7 +36,7 @@ class Transaction(Reader, Protocol):
         """Runs a statement once for each set of parameters."""
 
     def sequence(self) -> int:
-        """The next number of the catalog's one counter: larger than all that were given out before, never given again."""
+        """The next number of the catalog's one counter: larger than all given out before, and never given again."""
 
     def touch_names(self) -> None:
         """Says that this changes what ``Driver.recall`` may remember: every process is to read it again."""
@@ -51,15 +52,24 @@ class Driver(Protocol):
         """Runs a function that only reads, and returns what it returns."""
 
     async def recall(self, name: Hashable, function: Callable[[Reader], T]) -> T:
-        """As ``read``, for what changes rarely: the outcome is remembered under ``name`` until a transaction touches names.
+        """As ``read``, for what changes rarely: remembers the outcome as ``name`` until a transaction touches names.
 
         A process that begins to recall after such a transaction was acknowledged sees what it did.
         """
 
-    async def write(self, function: Callable[[Transaction], T]) -> T:
-        """Runs a function that writes. Returns when its writes are durable; raises what it raises, with nothing written.
+    def snapshot(self) -> AbstractContextManager[Reader]:
+        """A view of its own for long reads of everything, beside readers and writers, that sorts on disk rather than in memory.
 
-        Raises ``errors.InsufficientStorage`` when the disk is full, ``errors.ServiceUnavailable`` when it cannot be written.
+        What is read raises ``errors.DamagedCatalog`` where the engine's own files are broken.
+        """
+
+    async def write(self, function: Callable[[Transaction], T]) -> T:
+        """Runs a function that writes.
+
+        Returns when its writes are durable; raises what it raises, with nothing written.
+
+        Raises ``errors.InsufficientStorage`` when the disk is full, ``errors.ServiceUnavailable`` when it cannot be
+        written.
         """
 
     async def checkpoint(self) -> None:

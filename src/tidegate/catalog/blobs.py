@@ -1,8 +1,9 @@
 """The catalog's side of the bytes: blobs, their references, and what they are made of.
 
-A blob is inline (its bytes are in the catalog), a file (of the blob store), or composed of ranges of the other two. A blob never
-changes. Its references are counted here, inside the transaction that makes or drops them. A file or composed blob that has lost
-its last reference is garbage; it goes for good a grace period later, so that no read that is under way loses it.
+A blob is inline (its bytes are in the catalog), a file (of the blob store), or composed of ranges of the other two. A
+blob never changes. Its references are counted here, inside the transaction that makes or drops them. A file or composed
+blob that has lost its last reference is garbage; it goes for good a grace period later, so that no read that is under
+way loses it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from tidegate.model import ObjectPart
 
 
 class Kind(IntEnum):
+    """Where a blob's bytes are."""
+
     INLINE = 0
     FILE = 1
     COMPOSED = 2
@@ -77,6 +80,7 @@ _decode_parts = msgspec.msgpack.Decoder(tuple[ObjectPart, ...]).decode
 
 
 def size_of(content: Inline | File | Composed) -> int:
+    """Bytes in the content."""
     match content:
         case Inline(data=data):
             return len(data)
@@ -195,14 +199,16 @@ def collect(tx: Transaction, before: int, limit: int, now: int) -> tuple[int, li
     """
     rows = list(
         tx.rows(
-            """SELECT g.since, b.id, b.kind, b.file FROM garbage g JOIN blobs b ON b.id = g.blob
+            """SELECT g.since, b.id, b.kind, b.file, b.refs FROM garbage g JOIN blobs b ON b.id = g.blob
                WHERE g.since < ? ORDER BY g.since, g.blob LIMIT ?""",
             (before, limit),
         )
     )
     files = []
-    for since, blob, kind, file in rows:
+    for since, blob, kind, file, refs in rows:
         tx.execute("DELETE FROM garbage WHERE since = ? AND blob = ?", (since, blob))
+        if refs > 0:
+            continue  # must not be, and then it is the entry that is wrong
         tx.execute("DELETE FROM blobs WHERE id = ?", (blob,))
         if kind == Kind.FILE:
             files.append(file)

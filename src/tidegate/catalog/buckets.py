@@ -24,7 +24,7 @@ def _bucket(row: Row) -> Bucket:
 
 def get(tx: Reader, name: str) -> Bucket:
     """The bucket of that name. Raises ``NoSuchBucket``."""
-    row = tx.one(f"SELECT {_COLUMNS} FROM buckets WHERE name = ?", (name,))  # noqa: S608 - our own column list
+    row = tx.one(f"SELECT {_COLUMNS} FROM buckets WHERE name = ?", (name,))
     if row is None:
         raise errors.NoSuchBucket(BucketName=name)
     return _bucket(row)
@@ -32,7 +32,7 @@ def get(tx: Reader, name: str) -> Bucket:
 
 def page(tx: Reader, *, owner: str | None, prefix: str, after: str, limit: int) -> list[Bucket]:
     """Buckets in order of their names, of one owner or of all (None)."""
-    sql = f"SELECT {_COLUMNS} FROM buckets WHERE name > ? AND name >= ?"  # noqa: S608 - our own column list
+    sql = f"SELECT {_COLUMNS} FROM buckets WHERE name > ? AND name >= ?"
     parameters: list[str | int] = [after, prefix]
     if owner is not None:
         sql += " AND owner = ?"
@@ -60,7 +60,7 @@ def create(
     tx.touch_names()
     tx.execute("INSERT INTO logs (id) VALUES (?)", (bucket.log,))
     tx.execute(
-        f"INSERT INTO buckets ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - our own column list
+        f"INSERT INTO buckets ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (bucket.id, AIS, "", name, bucket.log, owner, now, bucket.versioning, region, rows.pack_map(tags)),
     )
     return bucket
@@ -69,11 +69,11 @@ def create(
 def delete(tx: Transaction, bucket: Bucket) -> None:
     """Removes a bucket that has no version. Raises ``BucketNotEmpty``.
 
-    As in S3, uploads that are under way do not keep a bucket alive: they can no longer be reached, and ``uploads.abandon`` sweeps
-    them up.
+    As in S3, uploads that are under way do not keep a bucket alive: they can no longer be reached, and
+    ``uploads.abandon`` sweeps them up.
     """
     for table in ("head", "history"):
-        if tx.one(f"SELECT 1 FROM {table} WHERE log = ? LIMIT 1", (bucket.log,)) is not None:  # noqa: S608 - ours
+        if tx.one(f"SELECT 1 FROM {table} WHERE log = ? LIMIT 1", (bucket.log,)) is not None:
             raise errors.BucketNotEmpty(BucketName=bucket.name)
     tx.touch_names()
     tx.execute("DELETE FROM logs WHERE id = ?", (bucket.log,))
@@ -81,11 +81,13 @@ def delete(tx: Transaction, bucket: Bucket) -> None:
 
 
 def set_versioning(tx: Transaction, bucket: Bucket, versioning: Versioning) -> None:
+    """Says how the bucket's log is kept from now on."""
     tx.touch_names()
     tx.execute("UPDATE buckets SET versioning = ? WHERE id = ?", (versioning, bucket.id))
 
 
 def set_tags(tx: Transaction, bucket: Bucket, tags: Mapping[str, str] | None) -> None:
+    """Replaces the bucket's tags."""
     tx.touch_names()
     tx.execute("UPDATE buckets SET tags = ? WHERE id = ?", (rows.pack_map(tags), bucket.id))
 

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from enum import StrEnum
-from typing import Final
 
 import msgspec
 
 from tidegate.catalog.abc import Reader
 from tidegate.catalog.blobs import Kind
 from tidegate.catalog.rows import NULL_VERSION
-
-SEQUENCE: Final = "sequence"
 
 
 class Fault(StrEnum):

@@ -1,8 +1,9 @@
 """A number in shared memory by which every process sees at once that names have changed: buckets, users, access keys.
 
-Each process remembers what it read of them, for as long as the number stays the same. A writer that changes names makes the number odd
-before its commit and even, larger than before, after it. While it is odd nobody remembers anything. So what is remembered
-was read after the last change was committed; and a writer that dies in between leaves an odd number, which is slow but not wrong.
+Each process remembers what it read of them, for as long as the number stays the same. A writer that changes names makes
+the number odd before its commit and even, larger than before, after it. While it is odd nobody remembers anything. So
+what is remembered was read after the last change was committed; and a writer that dies in between leaves an odd number,
+which is slow but not wrong.
 
 Only the holder of the turnstile writes.
 """

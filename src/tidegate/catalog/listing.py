@@ -1,8 +1,8 @@
 """Pages of a bucket's keys and versions, in the order of their UTF-8 bytes.
 
-With a delimiter, keys that share what comes before it appear once, as a common prefix. Such a group is jumped over by seeking
-to its end, never read through: a page costs what it shows. (UTF-8 has no byte FF, so ``prefix + FF`` comes after every key that
-begins with the prefix.)
+With a delimiter, keys that share what comes before it appear once, as a common prefix. Such a group is jumped over by
+seeking to its end, never read through: a page costs what it shows. (UTF-8 has no byte FF, so ``prefix + FF`` comes
+after every key that begins with the prefix.)
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ END = b"\xff"
 
 _KEYS = "SELECT key, size, etag, modified, storage_class FROM head WHERE log = ? AND key > ? AND key < ? ORDER BY key"
 
-# Walks from common prefix to common prefix inside the engine, a seek each, and ends at the first key without the delimiter.
-# Parameters: log, after, end, length of the listing's prefix, delimiter, length of the delimiter.
+# Walks from common prefix to common prefix inside the engine, a seek each, and ends at the first key without the
+# delimiter. Parameters: log, after, end, length of the listing's prefix, delimiter, length of the delimiter.
 _CUT = "instr(substr(walk.key, ?4 + 1), ?5)"
 _COMMON = f"substr(walk.key, 1, ?4 + {_CUT} + ?6 - 1)"
 _NEXT = "SELECT key FROM head WHERE log = ?1 AND key > {} AND key < ?3 ORDER BY key LIMIT 1"
@@ -52,7 +52,10 @@ class Page(msgspec.Struct, frozen=True):
 
 
 class VersionPage(msgspec.Struct, frozen=True):
-    """Versions (delete markers among them) and common prefixes. ``last_*`` name the item to go on after, where there is more."""
+    """Versions (delete markers among them) and common prefixes.
+
+    ``last_*`` name the item to go on after, where there is more.
+    """
 
     versions: list[Version]
     prefixes: list[str]
@@ -94,7 +97,7 @@ def _is_within(after: bytes, prefix: bytes, delimiter: bytes) -> bool:
 
 
 def _before(byte: bytes) -> bytes:
-    """With what comes before it unchanged: a string below every string that begins with ``byte``, above all that are smaller."""
+    """What comes just before everything that begins with ``byte``."""
     return bytes([byte[0] - 1]) + END * 2 if byte[0] else b""
 
 
@@ -185,7 +188,7 @@ def _all_versions(tx: Reader, bucket: Bucket, after: bytes, end: bytes) -> Itera
 def _merged(tx: Reader, condition: str, parameters: Sequence[Value]) -> Iterator[Row]:
     """Rows of head and history together. Head's row of a key is newer than history's."""
     head, history = (
-        tx.rows(f"SELECT {rows.VERSION_COLUMNS} FROM {table} WHERE {condition} ORDER BY {order}", parameters)  # noqa: S608 - ours
+        tx.rows(f"SELECT {rows.VERSION_COLUMNS} FROM {table} WHERE {condition} ORDER BY {order}", parameters)
         for table, order in (("head", "key"), ("history", "key, seq DESC"))
     )
     return heapq.merge(head, history, key=lambda row: (row[0], -row[1]))
@@ -194,8 +197,8 @@ def _merged(tx: Reader, condition: str, parameters: Sequence[Value]) -> Iterator
 def _rest_of_key(tx: Reader, bucket: Bucket, key: bytes, after_version: str) -> tuple[Iterator[Row], bool]:
     """The versions of one key that are older than the named one, and whether there is one that is not.
 
-    The named one may be gone, and what was older may be the newest by now. A null version that is gone does not say how old it was:
-    then it is all of them, as one that is shown twice does less harm than one that is missed.
+    The named one may be gone, and what was older may be the newest by now. A null version that is gone does not say how
+    old it was: then it is all of them, as one that is shown twice does less harm than one that is missed.
     """
     seq = rows.seq_of(after_version)
     if after_version == rows.NULL_VERSION:
@@ -243,7 +246,7 @@ def uploads(
 def _open_uploads(
     tx: Reader, bucket: Bucket, after: bytes, end: bytes, inside: bytes | None, after_id: str
 ) -> Iterator[Row]:
-    sql = f"SELECT {rows.UPLOAD_COLUMNS} FROM uploads WHERE bucket = ? AND completed IS NULL AND "  # noqa: S608 - ours
+    sql = f"SELECT {rows.UPLOAD_COLUMNS} FROM uploads WHERE bucket = ? AND completed IS NULL AND "
     if inside is not None:
         yield from tx.rows(sql + "key = ? AND id > ? ORDER BY id", (bucket.id, inside, after_id))
     yield from tx.rows(sql + "key > ? AND key < ? ORDER BY key, id", (bucket.id, after, end))

@@ -21,7 +21,6 @@ def repair(tx: Transaction, problem: Problem, now: int) -> bool:
 
 
 def _sequence(tx: Transaction, problem: Problem, _now: int) -> bool:
-    tx.execute("INSERT OR IGNORE INTO counters (name, value) VALUES ('sequence', 0)")
     tx.execute("UPDATE counters SET value = max(value, ?) WHERE name = 'sequence'", (problem.off_by,))
     return True
 
@@ -48,6 +47,11 @@ def _into_history(tx: Transaction, problem: Problem, _now: int) -> bool:
     name = (problem.log, problem.key)
     if tx.one("SELECT 1 FROM history WHERE log = ? AND key = ? AND seq = ?", (*name, problem.seq)) is not None:
         return False  # two versions claim one place: nobody can say which is right
+    if (
+        row[2] is None
+        and tx.one("SELECT 1 FROM history WHERE log = ? AND key = ? AND version_id IS NULL", name) is not None
+    ):
+        return False
     tx.execute("DELETE FROM head WHERE log = ? AND key = ?", name)
     tx.execute(versions.INSERT_HISTORY, (problem.log, *row))
     tx.count(problem.log, -1, -row[3])

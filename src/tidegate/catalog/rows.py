@@ -23,27 +23,35 @@ _decode_map = msgspec.msgpack.Decoder(dict[str, str]).decode
 
 
 def pack_attributes(attributes: Attributes) -> bytes | None:
+    """Attributes as they are stored; NULL for none."""
     return None if attributes == _NO_ATTRIBUTES else _encode(attributes)
 
 
 def unpack_attributes(data: bytes | None) -> Attributes:
+    """The inverse of ``pack_attributes``."""
     return _NO_ATTRIBUTES if data is None else _decode_attributes(data)
 
 
 def pack_map(values: Mapping[str, str] | None) -> bytes | None:
+    """A map as it is stored; NULL for an empty one."""
     return _encode(dict(values)) if values else None
 
 
 def unpack_map(data: bytes | None) -> Mapping[str, str]:
+    """The inverse of ``pack_map``."""
     return EMPTY if data is None else _decode_map(data)
 
 
 def pack_class(storage_class: str) -> str | None:
+    """A storage class as it is stored; NULL for the usual one."""
     return None if storage_class == STANDARD else storage_class
 
 
 def version(row: Row, *, is_latest: bool, null_id: str = NULL_VERSION) -> Version:
-    """The version in a row of ``VERSION_COLUMNS`` (more columns may follow). ``null_id`` is how a null version is called."""
+    """The version in a row of ``VERSION_COLUMNS`` (more columns may follow).
+
+    ``null_id`` is how a null version is called.
+    """
     key, seq, version_id, size, etag, modified, storage_class, blob, attributes, tags = row[:10]
     return Version(
         key.decode(),
@@ -61,7 +69,10 @@ def version(row: Row, *, is_latest: bool, null_id: str = NULL_VERSION) -> Versio
 
 
 def new_version_id(seq: int) -> str:
-    """An opaque id of 32 hex digits. It carries the version's place in its log, so that a version is found by its primary key."""
+    """An opaque id of 32 hex digits.
+
+    It carries the version's place in its log, so that a version is found by its primary key.
+    """
     return f"{seq:016x}{secrets.token_hex(8)}"
 
 

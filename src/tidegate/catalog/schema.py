@@ -4,14 +4,15 @@ A bucket names a *log*. A log's versions live in two tables with the same column
 
 - ``head`` holds the newest version of each key, where that is an object. Its primary key is (log, key), so a page of a
   listing is one range of one index whatever lies in the past of those keys.
-- ``history`` holds all other rows: versions that were overwritten, and delete markers. Its order (log, key, newest first)
-  is the order in which versions are listed.
+- ``history`` holds all other rows: versions that were overwritten, and delete markers. Its order (log, key, newest
+  first) is the order in which versions are listed.
 
-A row of history is always older than the key's row in head. ``version_id`` is NULL for a null version, of which a key has at most one:
-the primary key of head and a partial unique index of history see to that within a table, ``versions.py`` across both.
+A row of history is always older than the key's row in head. ``version_id`` is NULL for a null version, of which a key
+has at most one: the primary key of head and a partial unique index of history see to that within a table,
+``versions.py`` across both.
 
-A version points at a *blob*, which never changes and counts its references. Its bytes are in ``small_blobs``, in a file, or
-in other blobs (``blob_parts``). ``garbage`` names blobs without references that wait out their grace period.
+A version points at a *blob*, which never changes and counts its references. Its bytes are in ``small_blobs``, in a
+file, or in other blobs (``blob_parts``). ``garbage`` names blobs without references that wait out their grace period.
 
 Numbers that order things (``seq``) and number blobs come from one counter that never goes back (``counters``).
 """

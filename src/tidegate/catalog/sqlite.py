@@ -1,13 +1,15 @@
 """The embedded engine: SQLite in WAL mode, shared by all processes of a machine.
 
-*Group commit.* Each process has one writer thread. Transactions that wait when it comes by are run one after the other inside
-one SQLite transaction, each in its own savepoint so that one that fails fails alone, and made durable by one fsync. Callers
-hear of success only after that.
+*Group commit.* Each process has one writer thread. Transactions that wait when it comes by are run one after the
+other inside one SQLite transaction, each in its own savepoint so that one that fails fails alone, and made durable by
+one fsync. Callers hear of success only after that.
 
-*Turns.* Processes take turns at the file by two locks: whoever holds ``gate`` is next, whoever holds ``lock`` writes. A writer that
-has just finished has to pass the gate again and so cannot overtake one that waits, which SQLite's own polling allows.
+*Turns.* Processes take turns at the file by two locks: whoever holds ``gate`` is next, whoever holds ``lock`` writes. A
+writer that has just finished has to pass the gate again and so cannot overtake one that waits, as SQLite's own polling
+would allow.
 
-*Checkpoints* never happen inside a commit: a job copies the log back beside the writers, and takes a turn only for the small rest.
+*Checkpoints* never happen inside a commit: a job copies the log back beside the writers, and takes a turn only for the
+small rest.
 """
 
 from __future__ import annotations
@@ -33,7 +35,8 @@ T = TypeVar("T")
 
 CATALOG_FILE = "catalog.db"
 
-# A group holds the writer lock for as long as its transactions take, some 30 µs each: this bounds the wait of other processes.
+# A group holds the writer lock for as long as its transactions take, some 30 µs each: this bounds the wait of other
+# processes.
 MAX_GROUP = 256
 # SQLite's own lock is only ever waited for when something outside Tidegate (a backup tool, a shell) has the file open.
 BUSY_TIMEOUT_MS = 30_000
@@ -99,7 +102,7 @@ class SQLiteReader:
     def one(self, sql: str, parameters: Sequence[Value] = ()) -> Row | None:
         cursor = self._execute(sql, parameters)
         row: Row | None = cursor.fetchone()
-        cursor.close(True)
+        cursor.close()
         return row
 
 
@@ -147,8 +150,9 @@ class Group:
         try:
             result = function(transaction)
         except BaseException:
-            execute("ROLLBACK TO member")
-            execute("RELEASE member")
+            if self._connection.in_transaction:  # else SQLite has given the whole group up
+                execute("ROLLBACK TO member")
+                execute("RELEASE member")
             raise
         execute("RELEASE member")
         for log, (objects, size) in transaction.counts.items():
@@ -192,6 +196,7 @@ class SQLite:
     def __init__(self, folder: Path, *, durable: bool = True, on_group: Callable[[int], None] | None = None) -> None:
         path = folder / CATALOG_FILE
         self._path = path
+        self._log = path.with_name(f"{path.name}-wal")
         self._durable = durable
         self._on_group = on_group
         self._turnstile = Turnstile(folder)
@@ -230,6 +235,18 @@ class SQLite:
         if generation % 2 == 0 and len(self._remembered) < MAX_REMEMBERED:
             self._remembered[name] = found
         return found
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Reader]:
+        connection = connect(self._path)
+        try:
+            connection.pragma("temp_store", "FILE")
+            connection.execute("BEGIN")
+            yield SQLiteReader(connection)
+        except (apsw.CorruptError, apsw.NotADBError) as error:
+            raise errors.DamagedCatalog from error
+        finally:
+            connection.close()
 
     async def write(self, function: Callable[[Transaction], T]) -> T:
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
@@ -297,7 +314,7 @@ class SQLite:
                 except apsw.Error as error:
                     if not self._writer.in_transaction:  # SQLite gave the whole group up (disk full, I/O error)
                         raise
-                    request.error = error
+                    request.error = _storage_error(error)
                 except Exception as error:  # noqa: BLE001 - a fault in one member must not take its group down
                     request.error = error
             group.finish()
@@ -317,7 +334,7 @@ class SQLite:
 
     def _wal_size(self) -> int:
         try:
-            return os.stat(f"{self._path}-wal").st_size
+            return self._log.stat().st_size
         except FileNotFoundError:
             return 0
 
@@ -356,5 +373,7 @@ def _storage_error(error: Exception) -> Exception:
             return errors.ServiceUnavailable()
         case OSError():
             return errors.ServiceUnavailable()
+        case apsw.CorruptError() | apsw.NotADBError():
+            return errors.DamagedCatalog()
         case _:
             return error

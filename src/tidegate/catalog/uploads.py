@@ -1,12 +1,13 @@
 """Multipart uploads: parts that wait to become one object.
 
-Completion makes a blob composed of the parts' blobs: no byte is read or copied. What was completed is remembered for a while, so that
-a client that repeats the request (it never saw the answer) gets the same answer.
+Completion makes a blob composed of the parts' blobs: no byte is read or copied. What was completed is remembered for a
+while, so that a client that repeats the request (it never saw the answer) gets the same answer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
 
 import msgspec
 
@@ -21,7 +22,7 @@ MIN_PART_SIZE = 5 * 1024 * 1024
 
 
 class Wanted(msgspec.Struct, frozen=True, array_like=True):
-    """A part as the request to complete names it: the ETag without quotes, checksums (base64 by algorithm) as far as given."""
+    """A part as the request to complete names it: its ETag without quotes, and checksums (base64) if they are given."""
 
     number: int
     etag: str
@@ -43,8 +44,9 @@ _decode_completed = msgspec.msgpack.Decoder(Completed).decode
 
 
 def create(tx: Transaction, upload: Upload) -> None:
+    """Starts an upload."""
     tx.execute(
-        f"INSERT INTO uploads ({rows.UPLOAD_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - ours
+        f"INSERT INTO uploads ({rows.UPLOAD_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             upload.id, upload.bucket, upload.key.encode(), upload.initiated, upload.owner,
             rows.pack_class(upload.storage_class), rows.pack_attributes(upload.attributes), rows.pack_map(upload.tags),
@@ -63,7 +65,7 @@ def get(tx: Reader, bucket: Bucket, key: str, upload_id: str) -> Upload:
 
 def _find(tx: Reader, bucket: Bucket, key: str, upload_id: str) -> tuple[Upload, bytes | None]:
     row = tx.one(
-        f"SELECT {rows.UPLOAD_COLUMNS}, completed FROM uploads WHERE id = ? AND bucket = ? AND key = ?",  # noqa: S608 - ours
+        f"SELECT {rows.UPLOAD_COLUMNS}, completed FROM uploads WHERE id = ? AND bucket = ? AND key = ?",
         (upload_id, bucket.id, key.encode()),
     )
     if row is None:
@@ -79,14 +81,17 @@ def put_part(
     part: Part,
     content: blobs.Content,
 ) -> None:
-    """Keeps a part, in place of one of the same number. ``part.blob`` is ignored: the content says what it is. Raises ``NoSuchUpload``."""
+    """Keeps a part, in place of one of the same number.
+
+    ``part.blob`` is ignored: the content says what it is. Raises ``NoSuchUpload``.
+    """
     get(tx, bucket, key, upload_id)
     blob = blobs.add(tx, content)
     old = tx.one("SELECT blob FROM upload_parts WHERE upload = ? AND number = ?", (upload_id, part.number))
     if old is not None:
         blobs.release(tx, old[0], part.modified)
     tx.execute(
-        f"INSERT OR REPLACE INTO upload_parts (upload, {rows.PART_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - ours
+        f"INSERT OR REPLACE INTO upload_parts (upload, {rows.PART_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",
         (upload_id, part.number, part.size, part.etag, part.modified, blob, rows.pack_map(part.checksums)),
     )
 
@@ -94,7 +99,7 @@ def put_part(
 def parts(tx: Reader, upload_id: str, after: int = 0, limit: int = -1) -> list[Part]:
     """The parts that have been uploaded, in order of their numbers. A negative limit means all."""
     found = tx.rows(
-        f"SELECT {rows.PART_COLUMNS} FROM upload_parts WHERE upload = ? AND number > ? ORDER BY number LIMIT ?",  # noqa: S608 - ours
+        f"SELECT {rows.PART_COLUMNS} FROM upload_parts WHERE upload = ? AND number > ? ORDER BY number LIMIT ?",
         (upload_id, after, limit),
     )
     return [rows.part(row) for row in found]
@@ -111,7 +116,8 @@ def complete(
 ) -> Completed:
     """Makes the wanted parts an object, described by ``compose``, and forgets the others.
 
-    Raises ``NoSuchUpload``, ``InvalidPartOrder``, ``InvalidPart``, ``EntityTooSmall``, and what ``compose`` and ``check`` raise.
+    Raises ``NoSuchUpload``, ``InvalidPartOrder``, ``InvalidPart``, ``EntityTooSmall``, and what ``compose`` and
+    ``check`` raise.
     """
     upload, done = _find(tx, bucket, key, upload_id)
     if done is not None:
@@ -132,7 +138,7 @@ def complete(
 
 
 def _choose(stored: Mapping[int, Part], wanted: Sequence[Wanted], upload_id: str) -> list[Part]:
-    if any(one.number >= other.number for one, other in zip(wanted, wanted[1:], strict=False)):
+    if any(one.number >= other.number for one, other in pairwise(wanted)):
         raise errors.InvalidPartOrder(UploadId=upload_id)
     chosen = []
     for want in wanted:
@@ -170,7 +176,10 @@ def abort(tx: Transaction, bucket: Bucket, key: str, upload_id: str, now: int) -
 
 
 def forget(tx: Transaction, completed_before: int, limit: int, now: int) -> int:
-    """Forgets up to ``limit`` uploads that were begun before a time and completed, or whose bucket is gone. Returns how many."""
+    """Forgets up to ``limit`` uploads that were begun before a time and completed, or whose bucket is gone.
+
+    Returns how many.
+    """
     gone = list(
         tx.rows(
             """SELECT id FROM uploads WHERE completed IS NOT NULL AND initiated < ?1

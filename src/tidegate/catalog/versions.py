@@ -2,7 +2,8 @@
 
 What S3 calls unversioned, versioned and suspended are three ways to append. In every one of them these stay true:
 
-- the newest version of a key is in ``head`` if it is an object, and nothing of that key is in head if it is a delete marker;
+- the newest version of a key is in ``head`` if it is an object, and nothing of that key is in head if it is a delete
+  marker;
 - a key has at most one null version, in head or in history;
 - a version that is dropped has let go of its blob.
 """
@@ -29,7 +30,7 @@ _HEAD_WITH_DATA = f"""
 _HISTORY = f"SELECT {VERSION_COLUMNS} FROM history WHERE log = ? AND key = ? ORDER BY seq DESC LIMIT 1"
 _COLUMNS = f"log, {VERSION_COLUMNS}"
 _INSERT_HEAD = f"INSERT OR REPLACE INTO head ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_INSERT_HISTORY = f"INSERT INTO history ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_HISTORY = f"INSERT INTO history ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 class Draft(msgspec.Struct, frozen=True):
@@ -55,7 +56,7 @@ class Stored(msgspec.Struct, frozen=True):
 
 
 class Deleted(msgspec.Struct, frozen=True):
-    """What a delete did: the version id it made or removed (empty in an unversioned bucket), and whether that is a delete marker."""
+    """What a delete did: the version that it made or removed (none in an unversioned bucket), perhaps a delete marker."""
 
     version_id: str = ""
     is_delete_marker: bool = False
@@ -100,7 +101,7 @@ def delete(tx: Transaction, bucket: Bucket, key: str, now: int, check: Check | N
     _make_room(tx, bucket, key, row, now)
     if row is not None:
         tx.execute("DELETE FROM head WHERE log = ? AND key = ?", (bucket.log, key.encode()))
-    tx.execute(_INSERT_HISTORY, (bucket.log, key.encode(), seq, version_id, 0, "", now, None, None, None, None))
+    tx.execute(INSERT_HISTORY, (bucket.log, key.encode(), seq, version_id, 0, "", now, None, None, None, None))
     return Deleted(version_id or NULL_VERSION, is_delete_marker=True)
 
 
@@ -124,7 +125,7 @@ def delete_version(
         tx.execute("DELETE FROM history WHERE log = ? AND key = ? AND seq = ?", (*name, version.seq))
         if version.blob is not None:
             blobs.release(tx, version.blob, now)
-    _promote(tx, bucket, key)
+    promote(tx, *name)
     return Deleted(version_id, version.is_delete_marker)
 
 
@@ -146,7 +147,10 @@ def get(tx: Reader, bucket: Bucket, key: str, version_id: str = "") -> Version:
 
 
 def read(tx: Reader, bucket: Bucket, key: str, version_id: str = "") -> Stored:
-    """As ``get``, with what is needed to read the bytes. Raises ``NamedDeleteMarker`` where the named version is one."""
+    """As ``get``, with what is needed to read the bytes.
+
+    Raises ``NamedDeleteMarker`` where the named version is one.
+    """
     if not version_id:
         name = (bucket.log, key.encode())
         row = tx.one(_HEAD_WITH_DATA, name)
@@ -177,7 +181,7 @@ def set_tags(tx: Transaction, bucket: Bucket, key: str, version_id: str, tags: M
     version = get_object(tx, bucket, key, version_id)
     for table in ("head", "history"):
         tx.execute(
-            f"UPDATE {table} SET tags = ? WHERE log = ? AND key = ? AND seq = ?",  # noqa: S608 - the names are ours
+            f"UPDATE {table} SET tags = ? WHERE log = ? AND key = ? AND seq = ?",
             (rows.pack_map(tags), bucket.log, key.encode(), version.seq),
         )
     return version
@@ -199,7 +203,7 @@ def _named(tx: Reader, name: tuple[int, bytes], version_id: str) -> tuple[Row | 
             return None, False
         condition, parameters = "seq = ? AND version_id = ?", (*name, seq, version_id)
     for table in ("head", "history"):
-        row = tx.one(f"SELECT {VERSION_COLUMNS} FROM {table} WHERE log = ? AND key = ? AND {condition}", parameters)  # noqa: S608 - ours
+        row = tx.one(f"SELECT {VERSION_COLUMNS} FROM {table} WHERE log = ? AND key = ? AND {condition}", parameters)
         if row is not None:
             return row, table == "head"
     return None, False
@@ -233,7 +237,7 @@ def _make_room(tx: Transaction, bucket: Bucket, key: str, head: Row | None, now:
         if head[2] is None and makes_null:
             blobs.release(tx, head[7], now)
         else:
-            tx.execute(_INSERT_HISTORY, (bucket.log, *head[:10]))
+            tx.execute(INSERT_HISTORY, (bucket.log, *head[:10]))
     if bucket.versioning is Versioning.SUSPENDED and (head is None or head[2] is not None):
         null = tx.one("SELECT seq, blob FROM history WHERE log = ? AND key = ? AND version_id IS NULL", name)
         if null is not None:
@@ -250,13 +254,12 @@ def _drop_head(tx: Transaction, bucket: Bucket, row: Row | None, now: int) -> No
     tx.count(bucket.log, -1, -row[3])
 
 
-def _promote(tx: Transaction, bucket: Bucket, key: str) -> None:
+def promote(tx: Transaction, log: int, key: bytes) -> None:
     """After a version was removed: where head is empty and the newest of history is an object, that is the head now."""
-    name = (bucket.log, key.encode())
-    if tx.one("SELECT 1 FROM head WHERE log = ? AND key = ?", name) is not None:
+    if tx.one("SELECT 1 FROM head WHERE log = ? AND key = ?", (log, key)) is not None:
         return
-    row = tx.one(_HISTORY, name)
+    row = tx.one(_HISTORY, (log, key))
     if row is not None and row[7] is not None:
-        tx.execute("DELETE FROM history WHERE log = ? AND key = ? AND seq = ?", (*name, row[1]))
-        tx.execute(_INSERT_HEAD, (bucket.log, *row))
-        tx.count(bucket.log, 1, row[3])
+        tx.execute("DELETE FROM history WHERE log = ? AND key = ? AND seq = ?", (log, key, row[1]))
+        tx.execute(_INSERT_HEAD, (log, *row))
+        tx.count(log, 1, row[3])

@@ -1,6 +1,7 @@
 """What an operation means. Every door comes through here: authorise, resolve the bucket, act.
 
-The gateway knows no HTTP. It is given a principal, names and values, and it answers with structs or raises errors of ``tidegate.errors``.
+The gateway knows no HTTP. It is given a principal, names and values, and it answers with structs or raises errors of
+``tidegate.errors``.
 """
 
 from tidegate.catalog.listing import Entry

@@ -8,7 +8,7 @@ import msgspec
 
 from tidegate import errors
 from tidegate.catalog import buckets, listing
-from tidegate.catalog.listing import Entry, Page, VersionPage
+from tidegate.catalog.listing import Page, VersionPage
 from tidegate.gateway.rooms import Rooms, now
 from tidegate.model import Bucket, Principal, Versioning
 

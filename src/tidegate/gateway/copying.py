@@ -1,4 +1,7 @@
-"""Copies and renames: new versions of bytes that are there already. No byte is read, unless a checksum is asked for that nobody has."""
+"""Copies and renames: new versions of bytes that are there already.
+
+No byte is read, unless a checksum is asked for that nobody has.
+"""
 
 from __future__ import annotations
 
@@ -35,13 +38,19 @@ class Copied(msgspec.Struct, frozen=True):
 
 
 class Copying:
-    """Copying and renaming. Each raises ``NoSuchBucket`` and ``AccessDenied``, for either bucket, beside what it says."""
+    """Copying and renaming.
+
+    Each raises ``NoSuchBucket`` and ``AccessDenied``, for either bucket, beside what it says.
+    """
 
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
 
     async def open_source(self, principal: Principal, source: Source) -> Reading:
-        """Finds what is to be copied. Raises as a read does, ``PreconditionFailed``, ``InvalidRequest`` for a delete marker."""
+        """Finds what is to be copied.
+
+        Raises as a read does, ``PreconditionFailed``, ``InvalidRequest`` for a delete marker.
+        """
         action = "s3:GetObjectVersion" if source.version_id else "s3:GetObject"
         try:
             reading = await open_reading(self._rooms, principal, source.bucket, action, source.key, source.version_id)
@@ -67,8 +76,9 @@ class Copying:
     ) -> Copied:
         """Copies an object.
 
-        ``replace`` takes the place of the source's headers and metadata, ``tags`` of its tags. ``algorithm`` names a checksum that the
-        copy is to have. Raises ``PreconditionFailed`` for either end, ``InvalidRequest`` for a copy onto itself that changes nothing.
+        ``replace`` takes the place of the source's headers and metadata, ``tags`` of its tags. ``algorithm`` names a
+        checksum that the copy is to have. Raises ``PreconditionFailed`` for either end, ``InvalidRequest`` for a copy
+        onto itself that changes nothing.
         """
         while True:
             reading = await self.open_source(principal, source)
@@ -76,8 +86,8 @@ class Copying:
             onto_itself = (source.bucket, source.key, source.version_id) == (bucket_name, key, "")
             if onto_itself and replace is None and storage_class in (None, found.storage_class):
                 raise errors.InvalidRequest(
-                    "This copy request is illegal because it is trying to copy an object to itself without changing the object's "
-                    "metadata, storage class, website redirect location or encryption attributes."
+                    "This copy request is illegal because it is trying to copy an object to itself without changing the "
+                    "object's metadata, storage class, website redirect location or encryption attributes."
                 )
             attributes = found.attributes
             if replace is not None:

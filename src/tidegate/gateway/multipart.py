@@ -40,7 +40,8 @@ class Expected(msgspec.Struct, frozen=True):
 class Multipart:
     """The operations on multipart uploads.
 
-    Each raises ``NoSuchBucket`` and ``AccessDenied``, and all but ``create`` and ``list`` raise ``NoSuchUpload``, beside what it says.
+    Each raises ``NoSuchBucket`` and ``AccessDenied``, and all but ``create`` and ``list`` raise ``NoSuchUpload``,
+    beside what it says.
     """
 
     def __init__(self, rooms: Rooms, copying: Copying) -> None:
@@ -114,8 +115,8 @@ class Multipart:
     ) -> tuple[Part, str]:
         """Makes a part of a range (first and last byte) of an object, or of all of it.
 
-        The bytes are read for their hashes, not copied. Returns the part and the source's version id. Raises as a read does, and
-        ``InvalidArgument`` for a range that the source has not.
+        The bytes are read for their hashes, not copied. Returns the part and the source's version id. Raises as a read
+        does, and ``InvalidArgument`` for a range that the source has not.
         """
         upload = await self.get(principal, bucket_name, key, upload_id, "s3:PutObject")
         algorithm = upload.checksum_algorithm or DEFAULT_CHECKSUM
@@ -198,7 +199,8 @@ class Multipart:
     ) -> Completed:
         """Makes an object of the parts. The same request again gets the same answer.
 
-        Raises ``InvalidPart``, ``InvalidPartOrder``, ``EntityTooSmall``, ``BadDigest``, ``InvalidRequest``, ``PreconditionFailed``.
+        Raises ``InvalidPart``, ``InvalidPartOrder``, ``EntityTooSmall``, ``BadDigest``, ``InvalidRequest``,
+        ``PreconditionFailed``.
         """
         compose = partial(_compose, expected=expected, modified=now())
         return await self._rooms.write(

@@ -96,7 +96,8 @@ class Objects:
     ) -> Reading:
         """Finds an object to read.
 
-        Raises ``NoSuchKey``, ``NoSuchVersion``, ``DeleteMarker``, ``NamedDeleteMarker``, ``NotModified``, ``PreconditionFailed``.
+        Raises ``NoSuchKey``, ``NoSuchVersion``, ``DeleteMarker``, ``NamedDeleteMarker``, ``NotModified``,
+        ``PreconditionFailed``.
         """
         if version_id:
             action += "Version"

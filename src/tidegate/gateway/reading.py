@@ -16,7 +16,10 @@ from tidegate.model import ObjectPart, Principal, Version
 
 
 class Reading:
-    """An object that was found and may be read by the caller. ``data`` is all of it where it is kept inline, and verified."""
+    """An object that was found and may be read by the caller.
+
+    ``data`` is all of it where it is kept inline, and verified.
+    """
 
     def __init__(self, rooms: Rooms, stored: Stored) -> None:
         self._rooms = rooms
@@ -71,7 +74,8 @@ async def open_reading(
 ) -> Reading:
     """Finds an object that the caller may read.
 
-    Raises ``NoSuchBucket``, ``AccessDenied``, ``NoSuchKey``, ``NoSuchVersion``, ``DeleteMarker``, ``NamedDeleteMarker``.
+    Raises ``NoSuchBucket``, ``AccessDenied``, ``NoSuchKey``, ``NoSuchVersion``, ``DeleteMarker``,
+    ``NamedDeleteMarker``.
     """
     stored = await rooms.read(
         principal, bucket_name, action, lambda tx, bucket: versions.read(tx, bucket, key, version_id)

@@ -1,6 +1,7 @@
 """Takes in a body: small ones into memory for the catalog, others to the blob store, hashed on the way.
 
-Nothing here is visible to anyone. Whatever goes wrong, what was written is removed again; if even that fails, a sweep finds it.
+Nothing here is visible to anyone. Whatever goes wrong, what was written is removed again; if even that fails, a sweep
+finds it.
 """
 
 from __future__ import annotations

@@ -29,7 +29,9 @@ class Rooms(msgspec.Struct, frozen=True):
     receiver: Receiver
 
     async def bucket(self, principal: Principal, name: str, action: str) -> Bucket:
-        """The bucket, if the caller may do this to it. ``action`` is Amazon's name of the permission, such as ``s3:GetObject``.
+        """The bucket, if the caller may do this to it.
+
+        ``action`` is Amazon's name of the permission, such as ``s3:GetObject``.
 
         Raises ``NoSuchBucket``, ``AccessDenied``.
         """
@@ -38,7 +40,10 @@ class Rooms(msgspec.Struct, frozen=True):
         return bucket
 
     async def read(self, principal: Principal, name: str, action: str, function: Callable[[Reader, Bucket], T]) -> T:
-        """What the function finds out about a bucket, if the caller may do this to it. Raises as ``bucket``, and as the function."""
+        """What the function finds out about a bucket, if the caller may do this to it.
+
+        Raises as ``bucket``, and as the function.
+        """
         bucket = await self.bucket(principal, name, action)
         return await self.catalog.read(lambda tx: function(tx, bucket))
 
@@ -64,8 +69,8 @@ class Rooms(msgspec.Struct, frozen=True):
     ) -> T:
         """As ``write``, for a transaction that would refer to new content. What the catalog refuses is removed.
 
-        Where the commit itself failed, or the caller went away meanwhile, the outcome is not known: the content stays, and if nothing
-        refers to it a sweep removes it.
+        Where the commit itself failed, or the caller went away meanwhile, the outcome is not known: the content stays,
+        and if nothing refers to it a sweep removes it.
         """
         try:
             return await self.write(principal, name, action, function)

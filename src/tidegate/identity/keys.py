@@ -73,7 +73,10 @@ class Identity:
         await self._catalog.write(lambda tx: users.remove(tx, name))
 
     async def add_key(self, user: str, access_key: str | None = None, secret_key: str | None = None) -> NewKey:
-        """Makes a key for a user, random unless given. Raises ``NoSuchUser``, ``AccessKeyAlreadyExists``, ``InvalidArgument``."""
+        """Makes a key for a user, random unless given.
+
+        Raises ``NoSuchUser``, ``AccessKeyAlreadyExists``, ``InvalidArgument``.
+        """
         if access_key is not None and not re.fullmatch(r"[\w.@-]{3,128}", access_key, re.ASCII):
             raise errors.InvalidArgument("An access key has 3 to 128 letters, digits and .@-_")
         if secret_key is not None and len(secret_key) < _MIN_SECRET_LENGTH:
@@ -96,7 +99,7 @@ class Identity:
 
     async def make_administrator(self) -> NewKey | None:
         """On the first start with authentication: an administrator with a key. None if there is a user already."""
-        user = User(ADMINISTRATOR, secrets.token_hex(32), True, _now())
+        user = User(ADMINISTRATOR, secrets.token_hex(32), is_admin=True, created=_now())
         new = _new_key()
         sealed = self._vault.seal(new.secret_key, new.access_key)
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
 
 from tidegate.catalog import blobs, uploads
 from tidegate.gateway.rooms import Rooms, now
+from tidegate.jobs.hold import may_collect
 
 logger = logging.getLogger(__name__)
 
@@ -22,15 +26,22 @@ UNKNOWN_FILE_AGE = 24 * 3600 * SECOND
 STEP = 200
 
 
-async def collect(rooms: Rooms, grace: int = GRACE) -> int:
-    """Removes blobs that lost their last reference longer than ``grace`` microseconds ago. Returns how many."""
+async def collect(rooms: Rooms, data: Path, grace: int = GRACE) -> int:
+    """Removes blobs that lost their last reference longer than ``grace`` microseconds ago. Returns how many.
+
+    Stops where somebody holds the garbage of the folder ``data``.
+    """
     total = 0
     while True:
-        moment = now()
-        count, files = await rooms.catalog.write(lambda tx: blobs.collect(tx, moment - grace, STEP, moment))
-        await rooms.blobs.delete(files)
+        with may_collect(data) as may:
+            if not may:
+                return total
+            moment = now()
+            collect_step = partial(blobs.collect, before=moment - grace, limit=STEP, now=moment)
+            count, files = await rooms.catalog.write(collect_step)
+            await rooms.blobs.delete(files)
         total += count
-        if count < STEP:
+        if not count:  # a composed blob that went has left what it was made of, which may be old enough as well
             return total
 
 
@@ -39,7 +50,8 @@ async def forget_uploads(rooms: Rooms, remember: int = REMEMBER_COMPLETED) -> in
     total = 0
     while True:
         moment = now()
-        count = await rooms.catalog.write(lambda tx: uploads.forget(tx, moment - remember, STEP, moment))
+        forget_step = partial(uploads.forget, completed_before=moment - remember, limit=STEP, now=moment)
+        count = await rooms.catalog.write(forget_step)
         total += count
         if count < STEP:
             return total
@@ -48,19 +60,22 @@ async def forget_uploads(rooms: Rooms, remember: int = REMEMBER_COMPLETED) -> in
 async def sweep(rooms: Rooms, before: int, age: int = UNKNOWN_FILE_AGE) -> int:
     """Removes files that no blob names: what a crash left behind. Returns how many.
 
-    Only files that were last written before the time ``before`` (a moment when no upload was under way), or longer than ``age``
-    ago, can be such.
+    Only files that were last written before the time ``before`` (a moment when no upload was under way), or longer than
+    ``age`` ago, can be such.
     """
-    oldest = now() - age
-    limit = max(before, oldest)
     total = 0
-    found = rooms.blobs.names()
-    while step := await asyncio.to_thread(lambda: list(itertools.islice(found, STEP))):
-        names = [name for name, written in step if written < limit]
-        known = await rooms.catalog.read(lambda tx: blobs.known_files(tx, names))
-        unknown = [name for name in names if name not in known]
-        await rooms.blobs.delete(unknown)
-        total += len(unknown)
+    async for names in unknown_files(rooms, max(before, now() - age)):
+        await rooms.blobs.delete(names)
+        total += len(names)
     if total:
         logger.info("removed %d files that nothing referred to", total)
     return total
+
+
+async def unknown_files(rooms: Rooms, before: int) -> AsyncIterator[list[bytes]]:
+    """The files that no blob names and that were last written before a time, a few at a time."""
+    found = rooms.blobs.names()
+    while step := await asyncio.to_thread(lambda: list(itertools.islice(found, STEP))):
+        names = [name for name, written in step if written < before]
+        known = await rooms.catalog.read(partial(blobs.known_files, names=names))
+        yield [name for name in names if name not in known]

@@ -45,11 +45,11 @@ class Job(msgspec.Struct):
 @asynccontextmanager
 async def run(gateway: Gateway, settings: Settings) -> AsyncIterator[None]:
     """Runs the jobs while the context is open, in this worker or in another one of the same data folder."""
-    started = _server_started(settings.data)
+    started = server_started(settings.data)
     rooms = gateway.rooms
     jobs = [
         Job("checkpoint", CHECKPOINT_SECONDS, rooms.catalog.checkpoint),
-        Job("collect", COLLECT_SECONDS, lambda: garbage.collect(rooms)),
+        Job("collect", COLLECT_SECONDS, lambda: garbage.collect(rooms, settings.data)),
         Job("forget uploads", FORGET_SECONDS, lambda: garbage.forget_uploads(rooms)),
         Job("sweep", SWEEP_SECONDS, lambda: garbage.sweep(rooms, started)),
     ]
@@ -64,8 +64,11 @@ async def run(gateway: Gateway, settings: Settings) -> AsyncIterator[None]:
         os.close(lock)
 
 
-def _server_started(data: Path) -> int:
-    """When the server began to work on the folder, in microseconds; 0 if that is not known. No upload under way is older."""
+def server_started(data: Path) -> int:
+    """When the server began to work on the folder, in microseconds; 0 if that is not known.
+
+    No upload under way is older.
+    """
     try:
         return (data / SERVER_LOCK).stat().st_mtime_ns // 1000
     except FileNotFoundError:

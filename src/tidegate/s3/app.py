@@ -1,7 +1,7 @@
 """The S3 door as an ASGI application: one request in, one answer out.
 
-The order never changes: the target is parsed, the caller authenticated, the operation routed, what it cannot do refused; then the
-operation runs. Errors become XML here and nowhere else.
+The order never changes: the target is parsed, the caller authenticated, the operation routed, what it cannot do
+refused; then the operation runs. Errors become XML here and nowhere else.
 """
 
 from __future__ import annotations
@@ -38,10 +38,6 @@ def create(gateway: Gateway, settings: Settings) -> Callable[[Scope, Receive, Se
     return Door(gateway, settings.domains, authenticates=settings.auth)
 
 
-class _Wanted(Exception):
-    """A secret that has to be looked up."""
-
-
 class Door:
     """The application."""
 
@@ -67,7 +63,7 @@ class Door:
             if has_started:
                 raise  # the connection breaks: what was sent so far must not look complete
             if error.status >= faults.SERVER_FAULT:
-                logger.error("request %s failed: %s", request_id, error, exc_info=error)
+                logger.exception("request %s failed", request_id)
             await self._refuse(scope, send, error, request_id)
         except Exception as error:
             if has_started:
@@ -114,29 +110,16 @@ class Door:
 
     async def _authenticate(self, scope: Scope, target: Target) -> tuple[Principal, Authenticated | None]:
         """Who signed the request, if anyone. Once, before anything is done with it."""
-        found: dict[str, tuple[Principal, str]] = {}
-
-        def secret_of(access_key: str) -> str:
-            if access_key not in found:
-                raise _Wanted(access_key)
-            return found[access_key][1]
-
-        request = SignedRequest(scope["method"], scope["raw_path"], scope["query_string"], scope["headers"])
-        while True:
-            try:
-                authenticated = signature.authenticate(
-                    request,
-                    secret_of,
-                    time.time(),
-                    prefix=target.path_prefix.encode(),
-                    host_bucket=target.bucket.encode() if target.virtual_host and target.bucket else b"",
-                )
-            except _Wanted as wanted:
-                found[wanted.args[0]] = await self._gateway.identity.find(wanted.args[0])
-                continue
-            if authenticated is None:
-                return ANONYMOUS, None
-            return found[authenticated.access_key][0], authenticated
+        unverified = signature.read(
+            SignedRequest(scope["method"], scope["raw_path"], scope["query_string"], scope["headers"]),
+            time.time(),
+            prefix=target.path_prefix.encode(),
+            host_bucket=target.bucket.encode() if target.virtual_host and target.bucket else b"",
+        )
+        if unverified is None:
+            return ANONYMOUS, None
+        principal, secret = await self._gateway.identity.find(unverified.access_key)
+        return principal, unverified.verify(secret)
 
     async def _refuse(self, scope: Scope, send: Send, error: errors.Error, request_id: str) -> None:
         scope["tidegate.error"] = error.code
@@ -203,5 +186,3 @@ async def _until_gone(receive: Receive) -> None:
 
 def _has_length(headers: Headers) -> bool:
     return any(name == b"content-length" for name, _ in headers)
-
-

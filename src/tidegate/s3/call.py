@@ -32,6 +32,7 @@ class Response(msgspec.Struct, frozen=True):
 
 
 def xml_response(document: bytes, headers: Headers | None = None) -> Response:
+    """An answer that is a document."""
     return Response(200, [(b"content-type", b"application/xml"), *(headers or [])], document)
 
 
@@ -77,7 +78,10 @@ class Call(msgspec.Struct):
         return version_id or ""
 
     def number(self, name: str, default: int, least: int, most: int) -> int:
-        """A whole number in the query. Raises ``InvalidArgument`` unless it is ``least`` or more; what is too large counts as ``most``."""
+        """A whole number in the query.
+
+        Raises ``InvalidArgument`` unless it is ``least`` or more; what is too large counts as ``most``.
+        """
         value = self.query.get(name)
         if not value:
             return default

@@ -18,10 +18,8 @@ def response(error: errors.Error, raw_path: bytes, request_id: str) -> Response:
     headers: Headers = []
     for name, value in error.fields.items():
         header = _HEADERS.get(name)
-        if header == b"etag":
-            value = f'"{value}"'
         if header is not None:
-            headers.append((header, value.encode()))
+            headers.append((header, (f'"{value}"' if name == "etag" else value).encode()))
     if isinstance(error, (errors.DeleteMarker, errors.NamedDeleteMarker)):
         headers.append((b"x-amz-delete-marker", b"true"))
     if isinstance(error, errors.InvalidRange):

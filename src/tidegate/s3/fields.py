@@ -62,7 +62,7 @@ def http_date(seconds: int) -> bytes:
 
 
 def parse_http_date(value: str) -> int | None:
-    """Microseconds since the epoch; None for what is no date, which conditions then ignore (RFC 9110 section 13.1.3)."""
+    """Microseconds since the epoch; None for what is no date: conditions ignore it (RFC 9110 section 13.1.3)."""
     try:
         return calendar.timegm(parsedate_to_datetime(value).utctimetuple()) * SECOND
     except (ValueError, TypeError, OverflowError):
@@ -124,7 +124,10 @@ def storage_class(headers: Mapping[str, str]) -> str | None:
 
 
 def header_tags(headers: Mapping[str, str]) -> dict[str, str] | None:
-    """The tags in ``x-amz-tagging``, which is written like a query; None without one. Raises ``InvalidTag``, ``InvalidArgument``."""
+    """The tags in ``x-amz-tagging``, which is written like a query; None without one.
+
+    Raises ``InvalidTag``, ``InvalidArgument``.
+    """
     value = headers.get("x-amz-tagging")
     if value is None:
         return None
@@ -132,8 +135,8 @@ def header_tags(headers: Mapping[str, str]) -> dict[str, str] | None:
         pairs = parse_query(value.encode("latin-1"))
     except errors.InvalidURI:
         raise errors.InvalidArgument(
-            "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag name "
-            "duplicates.",
+            "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag "
+            "name duplicates.",
             ArgumentName="x-amz-tagging",
         ) from None
     return check_tags(pairs, MAX_OBJECT_TAGS)
@@ -175,7 +178,10 @@ def copy_source(call: Call) -> Source:
 
 
 def rename_source(call: Call) -> Source:
-    """What a rename moves: a key of the same bucket, or ``bucket/key`` with that bucket's name. Raises ``InvalidArgument``."""
+    """What a rename moves: a key of the same bucket, or ``bucket/key`` with that bucket's name.
+
+    Raises ``InvalidArgument``.
+    """
     value = call.headers.get("x-amz-rename-source")
     if value is None:
         raise errors.MissingSecurityHeader("Your request was missing the x-amz-rename-source header.")
@@ -212,6 +218,7 @@ def wire(value: str) -> bytes:
 
 
 def quoted(etag: str) -> bytes:
+    """An ETag as headers have it."""
     return b'"%b"' % etag.encode()
 
 

@@ -1,7 +1,7 @@
-"""The body of a request: taken off the wire, out of its framing, and held against everything that the client said of it.
+"""The body of a request: taken off the wire, out of its framing, and held against all that the client said of it.
 
-``open_payload`` finds out from the headers how the body is framed and what it has to match. Nothing is trusted because authentication is
-off: only signatures cannot be verified then.
+``open_payload`` finds out from the headers how the body is framed and what it has to match. Nothing is trusted
+because authentication is off: only signatures cannot be verified then.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 from tidegate import checksums, errors
+from tidegate.model import EVERYONE
 from tidegate.s3.call import Call, Receive
 from tidegate.s3.chunked import ChunkDecoder
 from tidegate.s3.signature import UNSIGNED_PAYLOAD, ChunkSigner
 
-# Amazon's limit is 5 GiB; a framed body may be longer by its framing. What is longer than any of that is not even begun.
+# Amazon's limit is 5 GiB; a framed body may be longer by its framing. What is longer than any of that is not even
+# begun.
 MAX_CONTENT_LENGTH = 2**63 - 1
 
 _STREAMING = "STREAMING-"
@@ -22,7 +24,6 @@ _STREAMING_FORMS = {
     "STREAMING-AWS4-HMAC-SHA256-PAYLOAD": (True, False),
     "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER": (True, True),
 }
-AWS_CHUNKED = "aws-chunked"
 _TRAILER_NAMES_LIMIT = 8  # a client declares one; each more would be one more to hash
 
 
@@ -96,15 +97,15 @@ class Payload:
 def open_payload(call: Call) -> Payload:
     """The body of a request that carries an object, a part or a document.
 
-    Raises ``MissingContentLength``, ``InvalidRequest``, ``InvalidArgument``, ``InvalidDigest``, ``NotImplementedByServer``.
+    Raises ``MissingContentLength``, ``InvalidRequest``, ``InvalidArgument``, ``InvalidDigest``,
+    ``NotImplementedByServer``.
     """
     headers = call.headers
     content_sha256 = headers.get("x-amz-content-sha256", "")
     if call.authenticated is not None:
         content_sha256 = call.authenticated.payload_hash
     expected = _declared(headers)
-    chunked = AWS_CHUNKED in headers.get("content-encoding", "")
-    if content_sha256.startswith(_STREAMING) or chunked:
+    if content_sha256.startswith(_STREAMING) or _is_framed_unsaid(headers, content_sha256):
         payload = _framed(call, content_sha256, expected)
     else:
         size = _length(headers, "content-length")
@@ -122,11 +123,16 @@ def open_payload(call: Call) -> Payload:
     return payload
 
 
-def _framed(call: Call, content_sha256: str, expected: Mapping[str, bytes]) -> Payload:
-    """A body in aws-chunked framing, in any of its forms.
+def _is_framed_unsaid(headers: Mapping[str, str], content_sha256: str) -> bool:
+    """Whether a body is framed although ``x-amz-content-sha256`` does not say so: boto3 without credentials sends none.
 
-    A client that does not sign (anonymous boto3) frames its body without saying so in ``x-amz-content-sha256``.
+    A Content-Encoding of aws-chunked alone says nothing: users write it too.
     """
+    return not content_sha256 and ("x-amz-decoded-content-length" in headers or "x-amz-trailer" in headers)
+
+
+def _framed(call: Call, content_sha256: str, expected: Mapping[str, bytes]) -> Payload:
+    """A body in aws-chunked framing, in any of its forms."""
     headers = call.headers
     form = content_sha256 if content_sha256.startswith(_STREAMING) else "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
     if form not in _STREAMING_FORMS:
@@ -145,7 +151,7 @@ def _framed(call: Call, content_sha256: str, expected: Mapping[str, bytes]) -> P
         raise errors.InvalidRequest("The value specified in the x-amz-trailer header is not supported")
     seed = call.authenticated.seed if call.authenticated is not None else None
     signer = ChunkSigner(seed) if signed and seed is not None else None
-    if signed and signer is None and call.authenticated is not None:
+    if signed and signer is None and call.principal != EVERYONE:
         raise errors.InvalidRequest(f"The payload form {form} needs a request that is signed with version 4.")
     decoder = ChunkDecoder(size, frozenset(names), signed=signed, signer=signer)
     algorithms = [checksums.BY_HEADER[name].name for name in names]
@@ -176,7 +182,8 @@ def _check_sdk_algorithm(algorithm: str, payload: Payload) -> None:
         raise errors.InvalidRequest("Value for x-amz-sdk-checksum-algorithm header is invalid.")
     if algorithm not in payload.algorithms:
         raise errors.InvalidRequest(
-            "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers were found."
+            "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers "
+            "were found."
         )
 
 
@@ -204,7 +211,10 @@ def _length(headers: Mapping[str, str], name: str) -> int | None:
 
 
 async def read_document(call: Call, limit: int) -> bytes:
-    """The whole of a body that is a document, verified. Raises ``MalformedXML`` where it is longer than ``limit`` bytes."""
+    """The whole of a body that is a document, verified.
+
+    Raises ``MalformedXML`` where it is longer than ``limit`` bytes.
+    """
     payload = open_payload(call)
     if payload.size is not None and payload.size > limit:
         raise errors.MalformedXML(f"The XML document is larger than {limit} bytes.")

@@ -1,6 +1,7 @@
 """The Range header of a read, evaluated against an object's size. Pure.
 
-Sources: RFC 9110 section 14.2; Amazon S3 API reference, "GetObject": one range at most; more, or a malformed one, are ignored.
+Sources: RFC 9110 section 14.2; Amazon S3 API reference, "GetObject": one range at most; more, or a malformed one, are
+ignored.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ def parse_copy_range(header: str) -> tuple[int, int]:
     match = _COPY_RANGE.fullmatch(header)
     if match is None or int(match[2]) < int(match[1]):
         raise errors.InvalidArgument(
-            "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the zero-based "
-            "offsets of the first and last bytes to copy",
+            "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the "
+            "zero-based offsets of the first and last bytes to copy",
             ArgumentName="x-amz-copy-source-range",
             ArgumentValue=header,
         )

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 ROUTES_REMEMBERED: Final = 256  # clients use a few dozen combinations of names; bounded, as they choose them
 
+# Headers that boto3 moves into the query when it presigns with SigV2.
+_MOVED: Final = frozenset({"content-md5", "content-type"})
 # Names that select nothing: what SDKs add for their own logs, and the signature of a presigned URL (SigV4, SigV2).
-_IGNORED: Final = frozenset({"x-id", "AWSAccessKeyId", "Expires", "Signature"})
+_IGNORED: Final = frozenset({"x-id", "AWSAccessKeyId", "Expires", "Signature", *_MOVED})
 _SIGNING: Final = frozenset(
     {
         "X-Amz-Algorithm",
@@ -184,6 +186,8 @@ def hoisted_headers(query: Iterable[tuple[str, str]]) -> dict[str, str]:
             name = raw_name.lower()
             if (name in MODEL_HEADERS or name.startswith(_HEADER_PREFIXES)) and name not in _BODY_CHECKSUMS:
                 found[name] = value
+        elif raw_name in _MOVED:
+            found[raw_name] = value
     return found
 
 

@@ -8,6 +8,7 @@ from tidegate import errors
 
 
 def encode(position: str) -> str:
+    """The token for a position."""
     return base64.urlsafe_b64encode(position.encode()).decode()
 
 

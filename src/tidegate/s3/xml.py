@@ -1,7 +1,7 @@
-"""S3's XML: what goes out is built from strings, what comes in is parsed without entities, without network, and up to a size.
+"""S3's XML: what goes out is built from strings; what comes in is parsed without entities, up to a size.
 
-Outgoing documents are ``element`` inside ``element``; text is escaped by ``text``. Amazon writes characters that XML 1.0 cannot have (below U+0020)
-as character references, and so do we.
+Outgoing documents are ``element`` inside ``group``; text is escaped by ``text``. Characters that XML 1.0 cannot have
+(below U+0020) are written as character references, as Amazon writes them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from tidegate import errors
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
-# The longest document a client has to send is a CompleteMultipartUpload with 10,000 parts and their checksums, some 3 MiB.
+# The longest document a client has to send is a CompleteMultipartUpload with 10,000 parts and their checksums, some 3
+# MiB.
 MAX_DOCUMENT = 4 * 1024 * 1024
 
 _SPECIAL = re.compile('[&<>"\x00-\x08\x0b-\x1f\x7f\ufffe\uffff]')
@@ -33,7 +34,7 @@ def text(value: str) -> str:
     return _SPECIAL.sub(lambda match: _NAMED.get(match[0]) or f"&#x{ord(match[0]):x};", value)
 
 
-def element(name: str, content: str | int | bool | None) -> str:
+def element(name: str, content: str | int | None) -> str:
     """An element with text in it; nothing for None."""
     match content:
         case None:
@@ -94,6 +95,6 @@ def optional(parent: Element, name: str) -> str | None:
 
 
 def only(parent: Element, names: Iterable[str]) -> None:
-    """Raises ``MalformedXML`` where the element has children of other names: they would ask for something that is not done."""
+    """Raises ``MalformedXML`` where an element has children of other names: they would ask for what is not done."""
     if not {child.tag for child in parent} <= set(names):
         raise errors.MalformedXML

@@ -103,7 +103,16 @@ class Body:
     client that was told nothing after ``Expect: 100-continue`` may or may not send it (RFC 9110, section 10.1.1).
     """
 
-    __slots__ = ("_is_asked_for", "_is_complete", "_is_expected", "_length", "_lingers", "_receive", "_send", "received")
+    __slots__ = (
+        "_is_asked_for",
+        "_is_complete",
+        "_is_expected",
+        "_length",
+        "_lingers",
+        "_receive",
+        "_send",
+        "received",
+    )
 
     def __init__(self, length: int | None, receive: Receive, send: Send, *, is_expected: bool) -> None:
         self._length = length

@@ -7,6 +7,7 @@ never blocks on one worker, wakes at once for a signal or a death, and does not 
 from __future__ import annotations
 
 import logging
+import math
 import signal
 import socket
 import time
@@ -35,6 +36,8 @@ START_SECONDS = 60.0
 RESTART_PAUSE_SECONDS = 1.0
 # A worker that has not ended this long after its requests were cut off is killed.
 END_SECONDS = 5.0
+
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class WorkerStartError(Exception):
@@ -67,26 +70,24 @@ class Stop:
 
 @contextmanager
 def stop_signals() -> Iterator[Stop]:
-    """Takes note of signals that ask to stop, instead of dying by them. To be used in the main thread."""
+    """Takes note of signals that ask to stop, instead of dying by them. To be used in the main thread, at the end of which
+    the process ends: from then on they are ignored, so that one more does not spoil the exit code."""
     reader, writer = socket.socketpair()
     with reader, writer:
         reader.setblocking(False)
         writer.setblocking(False)
         stop = Stop(reader)
-        wakeup = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-        wanted = [number for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP) if not _is_ignored(number)]
-        handlers = {number: signal.signal(number, stop.note) for number in wanted}
+        signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        # What is ignored already stays so, such as SIGHUP under nohup.
+        numbers = [number for number in _STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        for number in numbers:
+            signal.signal(number, stop.note)
         try:
             yield stop
         finally:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
-            signal.set_wakeup_fd(wakeup)
-
-
-def _is_ignored(number: int) -> bool:
-    """Such as SIGHUP by nohup, which is to be respected."""
-    return signal.getsignal(number) is signal.SIG_IGN
+            for number in numbers:
+                signal.signal(number, signal.SIG_IGN)
+            signal.set_wakeup_fd(-1)
 
 
 class _Worker:
@@ -97,13 +98,15 @@ class _Worker:
         self._process.start()
         self.spawned = self._process.process
         self.answers = self._process.parent_conn
-        self._asked: float | None = None  # when it was asked what it has not answered yet
+        self._asked = -math.inf  # when it was last asked
+        self._has_answered = True
         self._patience = START_SECONDS
 
     def ask(self) -> None:
-        """Sends a ping, unless one is on its way."""
-        if self._asked is None:
-            self._asked = time.monotonic()
+        """Sends a ping, unless one is on its way or the last one was just now."""
+        now = time.monotonic()
+        if self._has_answered and now - self._asked >= PING_SECONDS:
+            self._asked, self._has_answered = now, False
             try:
                 self.answers.send(b"ping")
             except OSError:  # its death is about to be seen
@@ -114,7 +117,7 @@ class _Worker:
         try:
             if self.answers.poll():
                 self.answers.recv()
-                self._asked = None
+                self._has_answered = True
                 self._patience = HUNG_SECONDS
         except (OSError, EOFError):
             return
@@ -125,7 +128,7 @@ class _Worker:
 
     @property
     def hangs(self) -> bool:
-        return self._asked is not None and time.monotonic() - self._asked > self._patience
+        return not self._has_answered and time.monotonic() - self._asked > self._patience
 
     def terminate(self) -> None:
         """Asks it to finish its requests and end."""
@@ -139,9 +142,7 @@ class _Worker:
 class Pool:
     """The workers of a server. ``incoming`` is where they say that they are ready."""
 
-    def __init__(
-        self, config: uvicorn.Config, sockets: list[socket.socket], incoming: Connection, stop: Stop
-    ) -> None:
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket], incoming: Connection, stop: Stop) -> None:
         self._config = config
         self._sockets = sockets
         self._incoming = incoming

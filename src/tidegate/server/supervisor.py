@@ -18,13 +18,14 @@ import msgspec
 
 from tidegate.server import locks, worker
 from tidegate.server.listen import CannotListenError, listen, port_of
-from tidegate.server.pool import Pool, WorkerStartError, stop_signals
+from tidegate.server.pool import Pool, Stop, WorkerStartError, stop_signals
 from tidegate.server.ready import announcement, endpoints
 from tidegate.server.worker import HOUSE
 from tidegate.telemetry import folder, logs
 
 if TYPE_CHECKING:
     from tidegate.settings import Settings
+
 
 class StartError(Exception):
     """Why a server does not start, in one line."""
@@ -36,14 +37,14 @@ def run(settings: Settings, house: str = HOUSE) -> None:
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         settings = msgspec.structs.replace(settings, data=settings.data.resolve())
         check_certificate(settings)
-        with locks.hold(settings.data) as lock, ExitStack() as stack:
+        with locks.hold(settings.data) as lock, stop_signals() as stop, ExitStack() as stack:
             if lock.previous is not None and lock.previous.metrics:
                 folder.remove(Path(lock.previous.metrics))
             sockets, settings = open_sockets(settings, stack)
             metrics = folder.make(settings.workers)
             stack.callback(folder.remove, metrics)
             lock.write(locks.Owner(os.getpid(), endpoints(settings), str(metrics)))
-            _serve(settings, house, sockets, metrics)
+            _serve(settings, house, sockets, metrics, stop)
     except (locks.InUseError, CannotListenError) as error:
         raise StartError(str(error)) from None
     except WorkerStartError:
@@ -77,9 +78,9 @@ def check_certificate(settings: Settings) -> None:
         raise StartError(f"cannot use the certificate {settings.tls_cert} with {settings.tls_key}: {reason}") from None
 
 
-def _serve(settings: Settings, house: str, sockets: list[socket.socket], metrics: Path) -> None:
+def _serve(settings: Settings, house: str, sockets: list[socket.socket], metrics: Path, stop: Stop) -> None:
     incoming, outgoing = Pipe(duplex=False)
-    with incoming, outgoing, stop_signals() as stop:
+    with incoming, outgoing:
         app = partial(worker.make_app, settings, house, metrics, os.getpid(), outgoing)
         pool = Pool(worker.configuration(settings, app, logs.configuration(settings)), sockets, incoming, stop)
         try:

@@ -102,7 +102,9 @@ def make_app(settings: Settings, house: str, metrics: Path, parent: int, ready: 
     """The application of this process, which becomes a worker for good."""
     try:
         die_with(parent)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal that goes away tells the parent too, which ends us in order
+        signal.signal(
+            signal.SIGHUP, signal.SIG_IGN
+        )  # a terminal that goes away tells the parent too, which ends us in order
         membership = locks.join(settings.data)
         _raise_descriptor_limit()
         _tune_allocator()

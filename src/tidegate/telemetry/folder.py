@@ -36,5 +36,3 @@ def remove(folder: Path) -> None:
     """Removes a folder that ``make`` made, also one that a killed server left behind; any other is left alone."""
     if folder.name.startswith(PREFIX):
         shutil.rmtree(folder, ignore_errors=True)
-
-

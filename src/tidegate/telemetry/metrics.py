@@ -31,7 +31,24 @@ from tidegate.telemetry.folder import COUNTER_FILE_SIZE, HISTOGRAM_FILE_SIZE
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 # From a GET out of the page cache to a large upload.
-LATENCY_BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
+LATENCY_BOUNDS = (
+    0.0001,
+    0.00025,
+    0.0005,
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    10.0,
+    60.0,
+)
 GROUP_BOUNDS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 # How old another worker's numbers may be in a scrape. Writing them more often would only cost.
 FLUSH_SECONDS = 0.25

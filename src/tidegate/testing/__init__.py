@@ -97,7 +97,13 @@ class ServerProcess(Server):
     """A server in a process of its own, as ``serve`` gives it."""
 
     def __init__(
-        self, process: subprocess.Popen[bytes], files: Files, url: str, repos_url: str | None, data: Path, keys: tuple[str, str]
+        self,
+        process: subprocess.Popen[bytes],
+        files: Files,
+        url: str,
+        repos_url: str | None,
+        data: Path,
+        keys: tuple[str, str],
     ) -> None:
         super().__init__(url, repos_url, data, keys)
         self.process = process

@@ -1,6 +1,7 @@
 """Listings of a bucket: ListObjects in both versions, and ListObjectVersions.
 
-A page of a thousand objects is the heaviest answer that is built here; its entries are single formatted strings for that reason.
+A page of a thousand objects is the heaviest answer that is built here; its entries are single formatted strings for
+that reason.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ Encode = Callable[[str], str]
 
 
 def encoding(call: Call) -> Encode:
-    """How keys and prefixes are written: escaped for XML, or percent-encoded where ``encoding-type=url`` asks for it."""
+    """How keys and prefixes are written: escaped for XML, or percent-encoded where the query asks for it."""
     match call.query.get("encoding-type", ""):
         case "":
             return xml.text

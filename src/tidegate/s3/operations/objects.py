@@ -22,7 +22,9 @@ async def put_object(call: Call) -> Response:
         raise errors.InvalidRequest("x-amz-rename-source needs the sub-resource renameObject.")
     offset = headers.get("x-amz-write-offset-bytes")
     if offset is not None and not (offset.isascii() and offset.isdigit() and len(offset) <= _MAX_OFFSET_DIGITS):
-        raise errors.InvalidArgument("The write offset is not a number of bytes.", ArgumentName="x-amz-write-offset-bytes")
+        raise errors.InvalidArgument(
+            "The write offset is not a number of bytes.", ArgumentName="x-amz-write-offset-bytes"
+        )
     version = await call.gateway.objects.put(
         call.principal,
         call.bucket,
@@ -114,7 +116,7 @@ def _if_range_holds(headers: Mapping[str, str], version: Version) -> bool:
 
 
 async def _part(call: Call, reading: Reading) -> tuple[int, int, int]:
-    """First byte and length of the part that is asked for, and how many there are (0 where the object was not uploaded in parts)."""
+    """First byte and length of the part that is asked for, and how many there are (0 where there are none)."""
     if "range" in call.headers:
         raise errors.InvalidRequest("Cannot specify both Range header and partNumber query parameter")
     number = call.number("partNumber", 0, 1, 2**31)
@@ -139,8 +141,15 @@ MAX_PART_NUMBER = 10_000  # Amazon S3
 
 
 def _override(call: Call, headers: Headers) -> None:
-    """Puts the ``response-*`` fields of the query in place of the stored headers. Only who signs a request may do so."""
-    overrides = {fields.RESPONSE_OVERRIDES[name]: value for name, value in call.query.items() if name in fields.RESPONSE_OVERRIDES}
+    """Puts the ``response-*`` fields of the query in place of the stored headers.
+
+    Only who signs a request may do so.
+    """
+    overrides = {
+        fields.RESPONSE_OVERRIDES[name]: value
+        for name, value in call.query.items()
+        if name in fields.RESPONSE_OVERRIDES
+    }
     if not overrides:
         return
     if not call.principal.id and not call.principal.is_admin:
@@ -152,7 +161,7 @@ def _override(call: Call, headers: Headers) -> None:
 
 
 async def _begun(stream: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    """The stream with its first piece already read: what is damaged at the start is an error answer, not a broken connection."""
+    """The stream with its first piece already read: damage there is an error answer, not a broken connection."""
     first = await anext(stream)
 
     async def rest() -> AsyncGenerator[bytes, None]:

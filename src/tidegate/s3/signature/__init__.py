@@ -18,7 +18,14 @@ from typing import TYPE_CHECKING, Final
 from tidegate import errors
 from tidegate.s3.signature import canonical, v2, v4
 from tidegate.s3.signature.chunks import ChunkSigner
-from tidegate.s3.signature.request import MAX_SKEW, UNSIGNED_PAYLOAD, Authenticated, ChunkSeed, SignedRequest
+from tidegate.s3.signature.request import (
+    MAX_SKEW,
+    UNSIGNED_PAYLOAD,
+    Authenticated,
+    ChunkSeed,
+    SignedRequest,
+    Unverified,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +37,9 @@ __all__ = [
     "ChunkSeed",
     "ChunkSigner",
     "SignedRequest",
+    "Unverified",
     "authenticate",
+    "read",
 ]
 
 _PRESIGN_MARKS: Final = frozenset((*v4.PRESIGN_MARKS, *v2.PRESIGN_MARKS))
@@ -45,16 +54,31 @@ def authenticate(
     host_bucket: bytes = b"",
     allow_v2: bool = True,
 ) -> Authenticated | None:
-    """Return who signed ``request``, or None where it carries no credentials at all (anonymous).
+    """Do as ``read`` does and verify what it returns, where secrets are at hand.
 
-    ``secret_of`` gives the secret of an access key, or raises InvalidAccessKeyId. ``now`` is seconds since the epoch.
-    ``prefix`` is the part of the path that stands for the service, as in ``/s3/bucket/key``; a client may have signed
-    the path with or without it. ``host_bucket`` is the bucket that the Host header names, which version 2 signs as part
-    of the path. With ``allow_v2=False`` signatures of version 2 are refused before a key is looked up.
+    ``secret_of`` gives the secret of an access key, or raises InvalidAccessKeyId.
+    """
+    unverified = read(request, now, prefix=prefix, host_bucket=host_bucket, allow_v2=allow_v2)
+    return None if unverified is None else unverified.verify(secret_of(unverified.access_key))
+
+
+def read(
+    request: SignedRequest,
+    now: float,
+    *,
+    prefix: bytes = b"",
+    host_bucket: bytes = b"",
+    allow_v2: bool = True,
+) -> Unverified | None:
+    """Return who claims to have signed ``request``, or None where it carries no credentials at all (anonymous).
+
+    ``now`` is seconds since the epoch. ``prefix`` is the part of the path that stands for the service, as in
+    ``/s3/bucket/key``; a client may have signed the path with or without it. ``host_bucket`` is the bucket that the
+    Host header names, which version 2 signs as part of the path. With ``allow_v2=False`` signatures of version 2 are
+    refused.
 
     Raises the error that Amazon S3 gives: AccessDenied, AuthorizationHeaderMalformed,
-    AuthorizationQueryParametersError, InvalidAccessKeyId, InvalidArgument, InvalidRequest, RequestTimeTooSkewed,
-    SignatureDoesNotMatch.
+    AuthorizationQueryParametersError, InvalidArgument, InvalidRequest, RequestTimeTooSkewed.
     """
     headers = canonical.header_table(request.headers)
     fields = canonical.pairs(request.query)
@@ -65,22 +89,18 @@ def authenticate(
             raise _only_one_mechanism()
         scheme = authorization.partition(b" ")[0]
         if scheme == v4.ALGORITHM:
-            return v4.authenticate_header(request, headers, fields, secret_of, now, prefix)
+            return v4.authenticate_header(request, headers, fields, now, prefix)
         if scheme == b"AWS":
             _require_v2(allow=allow_v2)
-            return v2.authenticate_header(
-                request, headers, fields, secret_of, now, _resources(request.path, prefix, host_bucket)
-            )
+            return v2.authenticate_header(request, headers, fields, now, _resources(request.path, prefix, host_bucket))
         raise errors.InvalidArgument("Unsupported Authorization Type", ArgumentName="Authorization")
     if not marks:
         return None
     if marks.issubset(v4.PRESIGN_MARKS):
-        return v4.authenticate_query(request, headers, fields, secret_of, now, prefix)
+        return v4.authenticate_query(request, headers, fields, now, prefix)
     if marks.issubset(v2.PRESIGN_MARKS):
         _require_v2(allow=allow_v2)
-        return v2.authenticate_query(
-            request, headers, fields, secret_of, now, _resources(request.path, prefix, host_bucket)
-        )
+        return v2.authenticate_query(request, headers, fields, now, _resources(request.path, prefix, host_bucket))
     raise _only_one_mechanism()
 
 

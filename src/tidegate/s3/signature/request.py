@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -21,6 +21,16 @@ class SignedRequest(msgspec.Struct, frozen=True):
     path: bytes
     query: bytes
     headers: Sequence[tuple[bytes, bytes]]
+
+
+class Unverified(msgspec.Struct, frozen=True):
+    """A well-formed signature of a known kind that may be anybody's.
+
+    ``verify`` takes the secret of ``access_key``, and returns who signed or raises SignatureDoesNotMatch or AccessDenied.
+    """
+
+    access_key: str
+    verify: Callable[[str], Authenticated]
 
 
 class ChunkSeed(msgspec.Struct, frozen=True):

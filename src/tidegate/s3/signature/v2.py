@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import binascii
 import hmac
+from functools import partial
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_to_bytes
 
@@ -16,11 +17,11 @@ import msgspec
 
 from tidegate import errors
 from tidegate.s3.signature import canonical
-from tidegate.s3.signature.request import UNSIGNED_PAYLOAD, Authenticated, SignedRequest
+from tidegate.s3.signature.request import UNSIGNED_PAYLOAD, Authenticated, SignedRequest, Unverified
 from tidegate.s3.signature.v4 import check_skew
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 # Either of these in a query makes it a presigned URL, which must then have all of PRESIGN_PARAMETERS.
 PRESIGN_MARKS: Final = (b"AWSAccessKeyId", b"Signature")
@@ -83,11 +84,10 @@ def authenticate_header(
     request: SignedRequest,
     headers: Mapping[bytes, bytes],
     fields: Sequence[canonical.Pair],
-    secret_of: Callable[[str], str],
     now: float,
     resources: Sequence[bytes],
-) -> Authenticated:
-    """Verify a request whose Authorization header is of version 2: ``AWS key:signature``."""
+) -> Unverified:
+    """Read a request whose Authorization header is of version 2: ``AWS key:signature``."""
     access_key, _, signature = headers[b"authorization"].partition(b" ")[2].strip().rpartition(b":")
     if not access_key or not signature:
         raise errors.InvalidArgument(
@@ -101,18 +101,17 @@ def authenticate_header(
     check_skew(seconds, now)
     signed_date = date.strip() if amz_date is None else b""
     claim = _Claim(access_key.decode("utf-8", "replace"), signature, signed_date, presigned=False)
-    return _verify(claim, request, headers, fields, secret_of, resources)
+    return Unverified(claim.access_key, partial(_verify, claim, request, headers, fields, resources))
 
 
 def authenticate_query(
     request: SignedRequest,
     headers: Mapping[bytes, bytes],
     fields: Sequence[canonical.Pair],
-    secret_of: Callable[[str], str],
     now: float,
     resources: Sequence[bytes],
-) -> Authenticated:
-    """Verify a presigned URL of version 2.
+) -> Unverified:
+    """Read a presigned URL of version 2.
 
     The signer's ``x-amz-`` headers, Content-MD5 and Content-Type may be in the query, as SDKs put them there; where the
     request has the header itself, that counts.
@@ -138,7 +137,7 @@ def authenticate_query(
     if any(b"\n" in value for value in moved.values()):
         raise errors.AccessDenied("A header that is given in the query cannot have a line break in it")
     claim = _Claim(access_key.decode("utf-8", "replace"), signature, expires, presigned=True)
-    return _verify(claim, request, {**moved, **headers}, fields, secret_of, resources)
+    return Unverified(claim.access_key, partial(_verify, claim, request, {**moved, **headers}, fields, resources))
 
 
 def _verify(
@@ -146,10 +145,10 @@ def _verify(
     request: SignedRequest,
     headers: Mapping[bytes, bytes],
     fields: Sequence[canonical.Pair],
-    secret_of: Callable[[str], str],
     resources: Sequence[bytes],
+    secret: str,
 ) -> Authenticated:
-    secret = secret_of(claim.access_key).encode()
+    key = secret.encode()
     amz_headers = sorted(name for name in headers if name.startswith(b"x-amz-"))
     text = b"\n".join(
         (
@@ -162,7 +161,7 @@ def _verify(
         )
     )
     for resource in _forms(resources, fields):
-        expected = binascii.b2a_base64(hmac.digest(secret, text + resource, "sha1"), newline=False)
+        expected = binascii.b2a_base64(hmac.digest(key, text + resource, "sha1"), newline=False)
         if hmac.compare_digest(expected, claim.signature):
             return Authenticated(
                 claim.access_key,

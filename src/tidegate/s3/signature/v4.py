@@ -6,7 +6,7 @@ Source: Amazon S3 API reference, "Authenticating requests (AWS Signature Version
 from __future__ import annotations
 
 import hmac
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NoReturn
 from urllib.parse import unquote_to_bytes
@@ -15,7 +15,14 @@ import msgspec
 
 from tidegate import errors
 from tidegate.s3.signature import canonical
-from tidegate.s3.signature.request import MAX_SKEW, UNSIGNED_PAYLOAD, Authenticated, ChunkSeed, SignedRequest
+from tidegate.s3.signature.request import (
+    MAX_SKEW,
+    UNSIGNED_PAYLOAD,
+    Authenticated,
+    ChunkSeed,
+    SignedRequest,
+    Unverified,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -52,11 +59,10 @@ def authenticate_header(
     request: SignedRequest,
     headers: Mapping[bytes, bytes],
     fields: Sequence[canonical.Pair],
-    secret_of: Callable[[str], str],
     now: float,
     prefix: bytes,
-) -> Authenticated:
-    """Verify a request whose Authorization header is of version 4."""
+) -> Unverified:
+    """Read a request whose Authorization header is of version 4."""
     credential, listed, signature = _authorization(headers[b"authorization"])
     access_key, day, region, scope = _credential(credential, _header_malformed)
     timestamp, seconds = _timestamp(headers)
@@ -67,18 +73,17 @@ def authenticate_header(
     if payload_hash is None:
         raise errors.InvalidRequest("Missing required header for this request: x-amz-content-sha256")
     claim = _Claim(access_key, day, region, scope, timestamp, listed, signature, payload_hash.strip(), presigned=False)
-    return _verify(claim, request, headers, fields, secret_of, prefix)
+    return Unverified(access_key, partial(_verify, claim, request, headers, fields, prefix))
 
 
 def authenticate_query(
     request: SignedRequest,
     headers: Mapping[bytes, bytes],
     fields: Sequence[canonical.Pair],
-    secret_of: Callable[[str], str],
     now: float,
     prefix: bytes,
-) -> Authenticated:
-    """Verify a presigned URL of version 4."""
+) -> Unverified:
+    """Read a presigned URL of version 4."""
     parameters = _presign_parameters(fields)
     if parameters[b"X-Amz-Algorithm"] != ALGORITHM:
         raise errors.AuthorizationQueryParametersError(f'X-Amz-Algorithm only supports "{ALGORITHM.decode()}"')
@@ -104,7 +109,7 @@ def authenticate_query(
         presigned=True,
     )
     signed_fields = [field for field in fields if field[0] != b"X-Amz-Signature"]
-    return _verify(claim, request, headers, signed_fields, secret_of, prefix)
+    return Unverified(access_key, partial(_verify, claim, request, headers, signed_fields, prefix))
 
 
 def check_skew(seconds: float, now: float) -> None:
@@ -249,13 +254,13 @@ def _verify(
     request: SignedRequest,
     headers: Mapping[bytes, bytes],
     fields: Sequence[canonical.Pair],
-    secret_of: Callable[[str], str],
     prefix: bytes,
+    secret: str,
 ) -> Authenticated:
     signed = claim.listed.split(b";")
     signed_headers = frozenset(signed)
     _check_all_signed(headers, signed_headers)
-    key = signing_key(secret_of(claim.access_key), claim.day, claim.region)
+    key = signing_key(secret, claim.day, claim.region)
     host = headers.get(b"host", b"").strip()
     # A slash in the Host could pass for one of the forms in which s3cmd signs an endpoint's path as a part of the host.
     if signed_headers <= headers.keys() and b"/" not in host:
