@@ -176,7 +176,8 @@ class InvalidAccessKeyId(Error):
 class SignatureDoesNotMatch(Error):
     status = 403
     message = (
-        "The request signature we calculated does not match the signature you provided. Check your key and signing method."
+        "The request signature we calculated does not match the signature you provided. Check your key and signing "
+        "method."
     )
 
 

@@ -76,10 +76,9 @@ def _switch(value: object) -> bool:
 
 
 def _whole(value: object, least: int, most: int, what: str) -> int:
-    if isinstance(value, str) and value.isascii() and value.isdigit():
-        value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most:
-        return value
+    number = int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
+    if isinstance(number, int) and not isinstance(number, bool) and least <= number <= most:
+        return number
     raise ValueError(f"{value!r} is not {what}, a whole number from {least} to {most}")
 
 
@@ -356,7 +355,8 @@ def is_loopback(host: str) -> bool:
 
 
 def arguments(values: Mapping[str, object]) -> Sequence[str]:
-    """Settings as arguments of ``tidegate serve``: ``{"port": 0, "access_log": True}`` is ``["--port", "0", "--access-log"]``.
+    """Settings as arguments of ``tidegate serve``: ``{"port": 0, "access_log": True}`` is ``["--port", "0",
+    "--access-log"]``.
 
     Raises SettingsError for a name that is no setting.
     """

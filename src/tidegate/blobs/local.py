@@ -71,6 +71,11 @@ class LocalBlobs:
         text = name.hex()
         return self._folder / text[:2] / text
 
+    @staticmethod
+    def stored_size(size: int) -> int:
+        """The length of the file of a blob of ``size`` bytes."""
+        return size + _block_count(size) * CHECKSUM_SIZE
+
     async def run(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
         """Runs a blocking function in a thread. Turns what the disk refuses into errors of ours."""
         try:

@@ -75,6 +75,16 @@ class Extent(msgspec.Struct, frozen=True):
     length: int
 
 
+class Leaf(msgspec.Struct, frozen=True):
+    """A whole inline or file blob: ``data`` of the one, ``file`` of the other."""
+
+    blob: int
+    size: int
+    digest: bytes
+    file: bytes | None
+    data: bytes | None
+
+
 _encode_parts = msgspec.msgpack.Encoder().encode
 _decode_parts = msgspec.msgpack.Decoder(tuple[ObjectPart, ...]).decode
 
@@ -227,3 +237,26 @@ def known_files(tx: Reader, names: Sequence[bytes]) -> Mapping[bytes, int]:
         if row is not None:
             known[name] = row[0]
     return known
+
+
+# What lacks one of these is for ``check`` to find.
+_LEAVES = f"""
+    SELECT b.id, b.size, b.digest, b.file, s.data FROM blobs b LEFT JOIN small_blobs s ON s.id = b.id
+    WHERE b.refs > 0 AND b.digest IS NOT NULL AND
+        (b.kind = {Kind.FILE:d} AND b.file IS NOT NULL OR b.kind = {Kind.INLINE:d} AND length(s.data) = b.size)"""
+
+
+def leaves_after(tx: Reader, after: int, limit: int) -> list[Leaf]:
+    """Blobs in use that have bytes of their own, in order of their numbers."""
+    return [Leaf(*row) for row in tx.rows(f"{_LEAVES} AND b.id > ? ORDER BY b.id LIMIT ?", (after, limit))]
+
+
+def leaf(tx: Reader, blob: int) -> Leaf | None:
+    """A blob in use that has bytes of its own."""
+    row = tx.one(f"{_LEAVES} AND b.id = ?", (blob,))
+    return None if row is None else Leaf(*row)
+
+
+def files(tx: Reader) -> Iterator[tuple[bytes, int]]:
+    """The name of every file that a blob is kept in, and the blob's size."""
+    yield from tx.rows("SELECT file, size FROM blobs WHERE file IS NOT NULL ORDER BY id")

@@ -201,6 +201,7 @@ class SQLite:
         self._on_group = on_group
         self._turnstile = Turnstile(folder)
         with self._turnstile.turn():
+            path.touch(mode=0o600)  # objects are in it: whoever may read the folder may not read them for that
             self._writer = connect(path, durable=durable)
             migrate(self._writer)
             self._generation = Generation(folder)

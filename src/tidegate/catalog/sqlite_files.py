@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import apsw
 
 from tidegate.catalog.abc import Reader
-from tidegate.catalog.sqlite import BUSY_TIMEOUT_MS
+from tidegate.catalog.sqlite import BUSY_TIMEOUT_MS, SQLiteReader
 
 
 def faults(tx: Reader) -> Iterator[str]:
@@ -27,6 +27,7 @@ def copy(source: Path, target: Path) -> None:
 
     The copy keeps no write-ahead log until somebody writes to it, so that it is one file and can be read from a disk that is read-only.
     """
+    target.touch(mode=0o600)
     with (
         closing(apsw.Connection(str(source), flags=apsw.SQLITE_OPEN_READWRITE)) as origin,
         closing(apsw.Connection(str(target))) as destination,
@@ -35,6 +36,13 @@ def copy(source: Path, target: Path) -> None:
         with destination.backup("main", origin, "main") as work:
             work.step(-1)  # all in one, and so of one moment
     settle(target)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[Reader]:
+    """Reads a catalog file that nobody writes to."""
+    with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)) as connection:
+        yield SQLiteReader(connection)
 
 
 def settle(path: Path) -> None:

@@ -1,7 +1,7 @@
 """The command ``tidegate``.
 
-This module is what the installed script imports, in every worker process too: it stays empty of imports, and ``app`` has the
-commands.
+This module is what the installed script imports, in every worker process too: it stays empty of imports, and ``app``
+has the commands.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The commands of ``tidegate``, put together. A command is a module of its own; it imports what it needs when it runs."""
+"""The commands of ``tidegate``, put together.
+
+A command is a module of its own, and imports what it needs when it runs.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Annotated
 import typer
 
 from tidegate import __version__
-from tidegate.cli import serve
+from tidegate.cli import maintenance, serve, users
 
 app = typer.Typer(
     help="One S3 endpoint for machine-learning data.",
@@ -17,6 +20,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(name="serve")(serve.serve)
+app.add_typer(users.users, name="user")
+app.add_typer(users.keys, name="key")
+for command in (maintenance.fsck, maintenance.gc, maintenance.backup, maintenance.restore):
+    app.command()(command)
 
 
 def _print_version(is_wanted: bool) -> None:

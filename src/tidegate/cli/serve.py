@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from typing import Annotated, Any, NoReturn, Optional
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -19,8 +19,8 @@ CANNOT_START = 1
 def serve(**flags: object) -> None:
     """Run a server.
 
-    Each option is also a variable (--repos-port is TIDEGATE_REPOS_PORT) and a key of the file given by --config (repos_port).
-    Options win over variables, variables over the file.
+    Each option is also a variable (--repos-port is TIDEGATE_REPOS_PORT) and a key of the file given by --config
+    (repos_port). Options win over variables, variables over the file.
     """
     try:
         wanted = settings.load(flags)
@@ -45,10 +45,10 @@ def _parameter(each: Declared) -> inspect.Parameter:
     kind: Any
     names = [each.flag]
     if each.option.is_switch:
-        kind = Optional[bool]
+        kind = bool | None
         names = [f"{each.flag}/{each.flag.replace('--', '--no-', 1)}"]
     else:
-        kind = Optional[list[str]] if isinstance(each.default, tuple) else Optional[str]
+        kind = list[str] | None if isinstance(each.default, tuple) else str | None
     text = f"{each.option.help} (default: {each.shown_default})"
     option = typer.Option(*names, help=text, metavar=each.option.metavar or None, show_default=False)
     return inspect.Parameter(

@@ -39,28 +39,23 @@ async def scrub(rooms: Rooms, scrubbed: Scrubbed) -> AsyncIterator[Problem]:
 
 
 async def is_sound(rooms: Rooms, blob: int) -> bool:
-    """Whether all bytes of a blob, also of a composed one, are as they were written."""
-
-    def find(tx: blobs.Reader) -> list[Leaf]:
-        return blobs.leaves_of(tx, blob)
-
-    leaves = await rooms.catalog.read(find)
-    return all([await _problem(rooms, leaf) is None for leaf in leaves])
+    """Whether the bytes of a blob are as they were written, where it has bytes of its own."""
+    leaf = await rooms.catalog.read(partial(blobs.leaf, blob=blob))
+    return leaf is None or await _problem(rooms, leaf) is None
 
 
 async def _problem(rooms: Rooms, leaf: Leaf) -> Problem | None:
     if leaf.file is None:
-        if leaf.data is not None and len(leaf.data) == leaf.size and xxhash.xxh3_64_digest(leaf.data) == leaf.digest:
+        if leaf.data is not None and xxhash.xxh3_64_digest(leaf.data) == leaf.digest:
             return None
         detail = "its bytes do not match their checksum"
     else:
         try:
             await rooms.blobs.verify(leaf.file, leaf.size, leaf.digest)
-        except errors.Error as error:
-            detail = f"its file {leaf.file.hex()} is damaged or gone ({error})"
+        except errors.Error:
+            detail = f"its file {leaf.file.hex()} is damaged, unreadable or gone"
         else:
             return None
-    # Deleted since, or garbage that nobody reads: then it is no loss.
-    if not await rooms.catalog.read(lambda tx: blobs.is_in_use(tx, leaf.blob)):
-        return None
+    if await rooms.catalog.read(partial(blobs.leaf, blob=leaf.blob)) is None:
+        return None  # deleted since: it is no loss
     return Problem(Fault.BYTES_DAMAGED, detail, blob=leaf.blob)

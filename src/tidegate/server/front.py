@@ -30,15 +30,16 @@ logger = logging.getLogger(__name__)
 CLIENT_LEFT = 499
 SERVER_FAULT = 500
 
-# Doors of their own beside S3's, by the first three bytes of a path. No bucket is hidden: its name has three characters or more.
+# Doors of their own beside S3's, by the first three bytes of a path. No bucket is hidden: its name has three characters
+# or more.
 PROBES = b"/-/"
 
 
 class House(msgspec.Struct, frozen=True):
     """The rooms behind the front, opened.
 
-    ``check`` raises unless the catalog can be read and written. ``new_key`` is the administrator's access key and secret, where
-    they have just been made.
+    ``check`` raises unless the catalog can be read and written. ``new_key`` is the administrator's access key and
+    secret, where they have just been made.
     """
 
     s3: App
@@ -104,13 +105,13 @@ class Front:
         """ASGI's lifespan: opens the rooms, keeps them open, closes them."""
         await receive()
         async with AsyncExitStack() as stack:
+            stack.callback(self._metrics.close)
             try:
                 house = await stack.enter_async_context(self._open_house(self._settings))
             except Exception as error:
                 logger.exception("cannot open %s", self._settings.data)
                 await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})
                 return
-            stack.callback(self._metrics.close)
             self._s3 = house.s3
             self._doors = {PROBES: Probes(self._metrics, house.check, house.stats)}
             await send({"type": "lifespan.startup.complete"})
@@ -138,6 +139,7 @@ class Exchange:
 
 
 async def _not_open(scope: Scope, receive: Receive, send: Send) -> None:
+    del scope, receive, send
     raise RuntimeError("a request came before the rooms were open")
 
 

@@ -1,7 +1,8 @@
 """What a request must look like before any door sees it, and what becomes of a body that its answer did not wait for.
 
-Two readers of one byte stream that disagree on where a request ends, or whom it is for, are how requests are smuggled past an
-authenticating proxy (RFC 9112, section 11.2). llhttp refuses most of that; this refuses the rest, and whatever is refused closes its connection.
+Two readers of one byte stream that disagree on where a request ends, or whom it is for, are how requests are smuggled
+past an authenticating proxy (RFC 9112, section 11.2). llhttp refuses most of that; this refuses the rest, and whatever
+is refused closes its connection.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ MAX_HEADER_COUNT = 512
 MAX_CONTENT_LENGTH = 2**63 - 1
 # What is left of a body after an early answer is read and dropped up to here, so that the connection can be used again.
 MAX_DISCARDED = 4 * 1024 * 1024
-# A connection that is to be closed stays open this long for a client that is still sending, or it would see a reset, not the answer.
+# A connection that is to be closed stays open this long for a client that is still sending, or it would see a reset,
+# not the answer.
 LINGER_SECONDS = 2.0
 
-# Headers that decide where a request ends, whom it is for and who sends it: a second one is an attempt to have it both ways.
+# Headers that decide where a request ends, whom it is for and who sends it: a second one is an attempt to have it both
+# ways.
 _SINGLETONS = frozenset({b"host", b"content-length", b"transfer-encoding", b"authorization", b"expect"})
 _HOSTS_REMEMBERED = 1024
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,255})(?::[0-9]{1,5})?")
@@ -35,8 +38,8 @@ Fields = Mapping[bytes, bytes]
 def fault(scope: Scope, fields: Fields) -> errors.Error | None:
     """Why a request is refused, or None. ``fields`` are its headers by lower-case name.
 
-    A missing, repeated or malformed Host; a target for another host; more or larger headers than allowed; and framing that
-    could be read in two ways.
+    A missing, repeated or malformed Host; a target for another host; more or larger headers than allowed; and framing
+    that could be read in two ways.
     """
     headers: Headers = scope["headers"]
     if len(headers) > MAX_HEADER_COUNT or scope.get(IS_OVERSIZED):
@@ -97,10 +100,12 @@ def body(fields: Fields, receive: Receive, send: Send) -> Body | None:
 
 
 class Body:
-    """A request's way in and out that keeps the connection in step when the answer comes before the whole body was read.
+    """A request's way in and out that keeps the connection in step when the answer comes before the whole body was
+    read.
 
-    Without this, the rest of a body could be taken for the next request by whoever thinks that it is not coming any more: a
-    client that was told nothing after ``Expect: 100-continue`` may or may not send it (RFC 9110, section 10.1.1).
+    Without this, the rest of a body could be taken for the next request by whoever thinks that it is not coming any
+    more: a client that was told nothing after ``Expect: 100-continue`` may or may not send it (RFC 9110, section
+    10.1.1).
     """
 
     __slots__ = (

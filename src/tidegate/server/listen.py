@@ -34,6 +34,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def port_of(sock: socket.socket) -> int:
+    """The port that a socket is bound to."""
     port: int = sock.getsockname()[1]
     return port
 

@@ -1,7 +1,7 @@
 """Who works on a data folder: one server at a time, and its workers.
 
-Both locks are the kernel's (flock), so that they end with the process that holds them, however it ends. The files hold no
-state but a note, in ``server.lock``, of who has it.
+Both locks are the kernel's (flock), so that they end with the process that holds them, however it ends. The files hold
+no state but a note, in ``server.lock``, of who has it.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ class ServerLock:
 def hold(data: Path) -> Iterator[ServerLock]:
     """Keeps every other server, and every command that needs the folder for itself, out. Raises InUseError."""
     descriptor = _open(data / SERVER_LOCK)
+    owner = _read(descriptor)
     try:
-        owner = _read(descriptor)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)

@@ -1,7 +1,8 @@
 """The worker processes, as their parent sees them: started, watched, replaced, ended.
 
-How a worker is spawned and answers a ping is uvicorn's (``uvicorn.supervisors.multiprocess.Process``). The loop is ours: it
-never blocks on one worker, wakes at once for a signal or a death, and does not let a worker that cannot come back end the others.
+How a worker is spawned and answers a ping is uvicorn's (``uvicorn.supervisors.multiprocess.Process``). The loop is
+ours: it never blocks on one worker, wakes at once for a signal or a death, and does not let a worker that cannot come
+back end the others.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,8 @@ logger = logging.getLogger(__name__)
 
 # How often a worker is asked whether it still runs. Signals and deaths are seen at once.
 PING_SECONDS = 1.0
-# A worker whose interpreter does not answer for this long hangs, and is replaced. A new one may take longer on a busy machine.
+# A worker whose interpreter does not answer for this long hangs, and is replaced. A new one may take longer on a busy
+# machine.
 HUNG_SECONDS = 10.0
 START_SECONDS = 60.0
 # After a worker was replaced: one that dies at its start does not keep the machine busy with being started.
@@ -62,20 +64,21 @@ class Stop:
 
     def drain(self) -> None:
         """Makes the socket wake again at the next signal."""
-        try:
+        with suppress(BlockingIOError):
             self.woken.recv(4096)
-        except BlockingIOError:
-            pass
 
 
 @contextmanager
 def stop_signals() -> Iterator[Stop]:
-    """Takes note of signals that ask to stop, instead of dying by them. To be used in the main thread, at the end of which
-    the process ends: from then on they are ignored, so that one more does not spoil the exit code."""
+    """Takes note of signals that ask to stop, instead of dying by them.
+
+    To be used in the main thread of a process that ends after it: from then on they are ignored, so that one more does
+    not spoil the exit code.
+    """
     reader, writer = socket.socketpair()
     with reader, writer:
-        reader.setblocking(False)
-        writer.setblocking(False)
+        reader.settimeout(0)
+        writer.settimeout(0)
         stop = Stop(reader)
         signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
         # What is ignored already stays so, such as SIGHUP under nohup.

@@ -1,9 +1,9 @@
 """Bytes from a socket to ASGI: uvicorn's protocol, with bounds on what a client can make it hold or wait for.
 
-uvicorn parses with llhttp, which refuses most malformed framing by itself. What it leaves open is closed here, where bytes
-arrive: a header section or trailer without end, a connection that begins a request or a body and then falls silent, trailer
-fields that would be taken for headers, and an error answer inside another request's answer. What can be judged from a complete
-request is judged in ``guard``.
+uvicorn parses with llhttp, which refuses most malformed framing by itself. What it leaves open is closed here, where
+bytes arrive: a header section or trailer without end, a connection that begins a request or a body and then falls
+silent, trailer fields that would be taken for headers, and an error answer inside another request's answer. What can be
+judged from a complete request is judged in ``guard``.
 
 It extends uvicorn's class because that is the place uvicorn offers for it: ``Config(http=Protocol)``.
 """
@@ -11,17 +11,14 @@ It extends uvicorn's class because that is the place uvicorn offers for it: ``Co
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from tidegate import errors
 from tidegate.s3.faults import document
 from tidegate.server.asgi import IS_OVERSIZED, TARGET
+from tidegate.server.cork import Cork
 from tidegate.server.refusal import CONTENT_TYPE, new_request_id
-
-if TYPE_CHECKING:
-    from uvicorn._types import HTTPScope
 
 # S3 allows 8 KiB of headers. A presigned request line can be as long again: a percent-encoded key and a session token.
 MAX_HEADER_SECTION = 16 * 1024
@@ -34,9 +31,10 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.transport = Cork(transport, self.loop)  # type: ignore[assignment]
         self._unproductive = 0  # bytes since the last header section was complete or the last piece of a body came
         self._is_heard = True  # since the last check
-        self._seen: HTTPScope | None | object = _NEVER
+        self._seen: object = _NEVER
         self._check_handle = self.loop.call_later(STALL_SECONDS, self._check_for_stall)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -53,9 +51,9 @@ class Protocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         if self._unproductive > MAX_HEADER_SECTION:  # perhaps only because a body came along with it
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-            self.scope[IS_OVERSIZED] = size > MAX_HEADER_SECTION  # type: ignore[typeddict-unknown-key]
+            self.scope[IS_OVERSIZED] = size > MAX_HEADER_SECTION  # type: ignore[literal-required]
         self._unproductive = 0
-        self.scope[TARGET] = self.url  # type: ignore[typeddict-unknown-key]
+        self.scope[TARGET] = self.url  # type: ignore[literal-required]
         super().on_headers_complete()
         self.headers = []  # what comes after the body is no header: it goes where nobody looks
 
@@ -64,6 +62,7 @@ class Protocol(HttpToolsProtocol):
         super().on_body(body)
 
     def send_400_response(self, msg: str) -> None:
+        del msg
         self._refuse(errors.BadRequest())
 
     def _refuse(self, error: errors.Error) -> None:

@@ -38,8 +38,8 @@ def _examples(settings: Settings, new_key: tuple[str, str] | None) -> Sequence[s
     endpoint = url(settings.scheme, host, settings.port)
     authority = endpoint.partition("://")[2]
     ssl = "--ssl" if settings.tls_cert is not None else "--no-ssl"
+    credentials = f"AWS_ACCESS_KEY_ID={access} AWS_SECRET_ACCESS_KEY={secret}"
     return [
-        f"try: AWS_ACCESS_KEY_ID={access} AWS_SECRET_ACCESS_KEY={secret} "
-        f"aws --region us-east-1 --endpoint-url {endpoint} s3 mb s3://demo",
+        f"try: {credentials} aws --region us-east-1 --endpoint-url {endpoint} s3 mb s3://demo",
         f"try: s3cmd --access_key={access} --secret_key={secret} {ssl} --host={authority} --host-bucket={authority} ls",
     ]

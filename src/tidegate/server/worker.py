@@ -1,7 +1,7 @@
 """What a worker process is, and how uvicorn is to run one.
 
-``make_app`` is called by uvicorn in each worker, as the first thing there that is ours: it ties the worker to its parent and to
-the data folder, and tunes the process, before it makes the application.
+``make_app`` is called by uvicorn in each worker, as the first thing there that is ours: it ties the worker to its
+parent and to the data folder, and tunes the process, before it makes the application.
 """
 
 from __future__ import annotations
@@ -42,24 +42,30 @@ HOUSE = "tidegate.server.house:open_house"
 
 # Requests in flight at SIGTERM get this long to finish. Kubernetes kills after 30 s.
 GRACEFUL_SECONDS = 25
-# A connection without a request is kept for clients that pool them. Longer than a load balancer's 60 s, so that it closes first.
+# A connection without a request is kept for clients that pool them. Longer than a load balancer's 60 s, so that it
+# closes first.
 KEEP_ALIVE_SECONDS = 75
 # Descriptors a worker may have open, if the system allows: each connection and each file of a read or write is one.
 MAX_DESCRIPTORS = 65536
 
-# mallopt's numbers (malloc.h). As glibc comes, it gives the buffers of a large PUT back to the system after each piece and faults
-# them in again, which costs nearly half of the throughput.
+# mallopt's numbers (malloc.h). As glibc comes, it gives the buffers of a large PUT back to the system after each piece
+# and faults them in again, which costs nearly half of the throughput.
 _MALLOPT = {
     -1: 64 * 1024 * 1024,  # M_TRIM_THRESHOLD: keep up to this much free memory at the end of the heap
     -2: 16 * 1024 * 1024,  # M_TOP_PAD: grow it by this much at once
     -3: 32 * 1024 * 1024,  # M_MMAP_THRESHOLD: larger blocks only are mapped on their own; the most that glibc takes
 }
+# A request makes some hundred objects and hardly a cycle: looking for cycles every 700 objects, as Python comes, is
+# work for nothing.
+_GC_THRESHOLDS = (50_000, 20, 20)
 _PR_SET_PDEATHSIG = 1
 _PARENT_POLL_SECONDS = 1.0
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """What a worker tells its parent when requests can come. The key is the administrator's, with its secret, if it has just been made."""
+    """What a worker tells its parent when requests can come. The key is the administrator's, with its secret, if it has
+    just been made.
+    """
 
     pid: int
     new_key: tuple[str, str] | None = None
@@ -127,6 +133,7 @@ def _report(ready: Connection, membership: int, house: House) -> None:
     # What has been made so far stays: the collector need not look at it again.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
     try:
         ready.send(Ready(os.getpid(), house.new_key))
     except OSError:  # the parent is gone, and so are we in a moment

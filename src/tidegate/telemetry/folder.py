@@ -1,4 +1,4 @@
-"""Where the workers of a server keep their metrics for each other: a folder that its parent process makes and removes."""
+"""Where the workers of a server keep their metrics for each other: a folder that their parent makes and removes."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import shutil
 import tempfile
 from pathlib import Path
 
-# Room for every S3 operation with some statuses each, reserved at once: a mapped page that finds no memory kills the process.
+# Room for every S3 operation with some statuses each, reserved at once: a mapped page that finds no memory kills the
+# process.
 COUNTER_FILE_SIZE = 256 * 1024
 HISTOGRAM_FILE_SIZE = 512 * 1024
-# What a folder on the memory file system must have free: containers often give it 64 MiB. Workers that died leave theirs.
+# What a folder on the memory file system must have free: containers often give it 64 MiB. Workers that died leave
+# theirs.
 NEEDED_PER_WORKER = 4 * (COUNTER_FILE_SIZE + HISTOGRAM_FILE_SIZE)
 MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108 - the folder made in it has a name of its own and is its owner's alone
 PREFIX = "tidegate-metrics-"

@@ -1,4 +1,5 @@
-"""How log lines are written, as text or as JSON: one configuration for the server, its workers and the libraries they use.
+"""How log lines are written, as text or as JSON: one configuration for the server, its workers and the libraries they
+use.
 
 Log lines go to standard error; standard output is for what a person or script waits for.
 """

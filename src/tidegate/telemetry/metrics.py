@@ -1,11 +1,11 @@
 """Metrics of all workers of a server, in Prometheus's text format.
 
-A request is counted in plain Python, in well under a microsecond. A few times a second what has changed is written to this
-process's files in the format of prometheus-client's multiprocess mode, and a scrape, whichever worker gets it, adds up the files
-of all. The files outlive a worker that died, so that no counter ever goes down.
+A request is counted in plain Python, in well under a microsecond. A few times a second what has changed is written to
+this process's files in the format of prometheus-client's multiprocess mode, and a scrape, whichever worker gets it,
+adds up the files of all. The files outlive a worker that died, so that no counter ever goes down.
 
-The files are memory-mapped and must lie on a memory file system, never on the data folder's disk: a write to a mapped page waits
-for the disk while it is busy, which would stop the event loop, and kills the process when the disk is full.
+The files are memory-mapped and must lie on a memory file system, never on the data folder's disk: a write to a mapped
+page waits for the disk while it is busy, which would stop the event loop, and kills the process when the disk is full.
 """
 
 from __future__ import annotations
@@ -110,7 +110,8 @@ class Metrics:
         self._flush_handle: asyncio.TimerHandle | None = None
         self._groups_written = 0
         self._is_closed = False
-        mine = f"{os.getpid()}-{time.monotonic_ns()}.db"  # never the file of a worker that died, whose process id came back
+        # Never the file of a worker that died, whose process id came back.
+        mine = f"{os.getpid()}-{time.monotonic_ns()}.db"
         self._counters = _open(folder / f"counter_{mine}", COUNTER_FILE_SIZE)
         self._histograms = _open(folder / f"histogram_{mine}", HISTOGRAM_FILE_SIZE)
 

@@ -1,8 +1,8 @@
 """A Tidegate for tests: a running server on a free port, with a data folder of its own, in one line.
 
-``serve`` starts the real thing, ``tidegate serve`` with its worker processes; ``serve_in_thread`` runs one worker's part inside this
-process, where a debugger reaches it. With pytest, the fixtures of ``tidegate.testing.plugin`` do the same. Nothing here imports pytest or an S3 client
-unless it is asked for.
+``serve`` starts the real thing, ``tidegate serve`` with its worker processes; ``serve_in_thread`` runs one worker's
+part inside this process, where a debugger reaches it. With pytest, the fixtures of ``tidegate.testing.plugin`` do the
+same. Nothing here imports pytest or an S3 client unless it is asked for.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,8 @@ import tidegate
 from tidegate import settings as all_settings
 
 if TYPE_CHECKING:
+    import uvicorn
+
     from tidegate.server.front import House
 
 # Half a second on an idle machine; a busy one may take much longer.
@@ -53,8 +55,8 @@ class ServerError(Exception):
 class Server:
     """A running server.
 
-    ``url`` is its S3 endpoint, ``repos_url`` the one that sees repositories (None if there is none), ``data`` its folder. The keys
-    are the administrator's; with authentication off they are just any, which is accepted.
+    ``url`` is its S3 endpoint, ``repos_url`` the one that sees repositories (None if there is none), ``data`` its
+    folder. The keys are the administrator's; with authentication off they are just any, which is accepted.
     """
 
     def __init__(self, url: str, repos_url: str | None, data: Path, keys: tuple[str, str]) -> None:
@@ -64,7 +66,7 @@ class Server:
         self.data = data
         self.access_key, self.secret_key = keys
 
-    def boto3_client(self, service: str = "s3", **options: Any) -> Any:
+    def boto3_client(self, service: str = "s3", **options: Any) -> Any:  # noqa: ANN401 - boto3's are
         """A boto3 client of this server; ``options`` are those of ``boto3.client``."""
         import boto3  # noqa: PLC0415 - not everybody has it
 
@@ -147,8 +149,8 @@ class ServerProcess(Server):
 def serve(data: Path | None = None, command: Sequence[str] = _COMMAND, **settings: object) -> Iterator[ServerProcess]:
     """A server in a process of its own, with one worker unless told otherwise. ``data`` defaults to a temporary folder.
 
-    ``settings`` are those of ``tidegate serve`` by name: ``serve(auth=True, workers=2)``. Raises ServerError if it does not become
-    ready, or has ended by itself when it is to be stopped.
+    ``settings`` are those of ``tidegate serve`` by name: ``serve(auth=True, workers=2)``. Raises ServerError if it does
+    not become ready, or has ended by itself when it is to be stopped.
     """
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tidegate-")))
@@ -203,6 +205,7 @@ def serve_in_thread(data: Path | None = None, house: str | None = None, **settin
     import uvicorn  # noqa: PLC0415
 
     from tidegate.server import locks, supervisor, worker  # noqa: PLC0415
+    from tidegate.server.ready import endpoints  # noqa: PLC0415
     from tidegate.telemetry import folder  # noqa: PLC0415
 
     with ExitStack() as stack:
@@ -218,7 +221,12 @@ def serve_in_thread(data: Path | None = None, house: str | None = None, **settin
         houses: list[House] = []
         app = partial(worker.application, wanted, house or worker.HOUSE, metrics, on_ready=houses.append)
         server = uvicorn.Server(worker.configuration(wanted, app, None))
-        thread = threading.Thread(target=server.run, args=(sockets,), name="tidegate", daemon=True)
+
+        def run() -> None:
+            with suppress(SystemExit):  # how uvicorn says that it could not start, which is seen below
+                server.run(sockets)
+
+        thread = threading.Thread(target=run, name="tidegate", daemon=True)
         thread.start()
         stack.callback(_stop_thread, thread, server)
         while not server.started:
@@ -226,11 +234,11 @@ def serve_in_thread(data: Path | None = None, house: str | None = None, **settin
                 raise ServerError("the server could not start; its log lines say why")
             time.sleep(_POLL_SECONDS)
         keys = houses[0].new_key or (ANY_KEY, ANY_KEY)
-        main, *repos = supervisor.endpoints(wanted)
+        main, *repos = endpoints(wanted)
         yield Server(main, repos[0] if repos else None, data, keys)
 
 
-def _stop_thread(thread: threading.Thread, server: Any) -> None:
+def _stop_thread(thread: threading.Thread, server: uvicorn.Server) -> None:
     server.should_exit = True
     thread.join(STOP_SECONDS)
     if thread.is_alive():

@@ -1,0 +1,139 @@
+"""``tidegate user`` and ``tidegate key``: who may use a data folder. A running server knows of a change at its next request."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional, TypeVar
+
+import typer
+
+from tidegate.cli.folder import DEFAULT_DATA, DataOption, JsonOption, folder
+
+if TYPE_CHECKING:
+    from tidegate.identity import Identity
+
+T = TypeVar("T")
+
+users = typer.Typer(help="Add, list and remove users.", no_args_is_help=True)
+keys = typer.Typer(help="Add, list and remove access keys.", no_args_is_help=True)
+
+UserName = Annotated[str, typer.Argument(metavar="NAME", help="The user's name.", show_default=False)]
+
+# Given instead of a secret, which would stand in the shell's history and in the list of processes.
+FROM_STANDARD_INPUT = "-"
+
+
+@users.command("add")
+def add_user(
+    name: UserName,
+    admin: Annotated[bool, typer.Option("--admin", help="The user may do everything, to everybody's buckets.")] = False,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Add a user, who needs a key next."""
+    _with_identity(data, lambda identity: identity.add_user(name, is_admin=admin))
+    print(f"added {name}; a key for them: tidegate key add {name}")
+
+
+@users.command("ls")
+def list_users(data: DataOption = DEFAULT_DATA, as_json: JsonOption = False) -> None:
+    """List the users."""
+    for user in _with_identity(data, lambda identity: identity.users()):
+        values = {"name": user.name, "admin": user.is_admin, "id": user.id, "created": _moment(user.created)}
+        role = "admin" if user.is_admin else "user"
+        _print(values, f"{user.name}  {role}  {values['created']}", as_json=as_json)
+
+
+@users.command("rm")
+def remove_user(name: UserName, data: DataOption = DEFAULT_DATA) -> None:
+    """Remove a user and their keys. Their buckets stay, for administrators."""
+    _with_identity(data, lambda identity: identity.remove_user(name))
+    print(f"removed {name}")
+
+
+@keys.command("add")
+def add_key(
+    name: Annotated[str, typer.Argument(metavar="USER", help="Whom the key speaks for.", show_default=False)],
+    access_key: Annotated[
+        Optional[str], typer.Option(metavar="KEY", help="The access key (default: a random one).", show_default=False)
+    ] = None,
+    secret_key: Annotated[
+        Optional[str],
+        typer.Option(
+            metavar="SECRET",
+            help=f"The secret key (default: a random one); {FROM_STANDARD_INPUT} reads it from standard input.",
+            show_default=False,
+        ),
+    ] = None,
+    data: DataOption = DEFAULT_DATA,
+    as_json: JsonOption = False,
+) -> None:
+    """Add an access key, and print it with its secret key, which is never shown again."""
+    secret = sys.stdin.readline().rstrip("\r\n") if secret_key == FROM_STANDARD_INPUT else secret_key
+    new = _with_identity(data, lambda identity: identity.add_key(name, access_key, secret))
+    values = {"user": name, "access_key": new.access_key, "secret_key": new.secret_key}
+    text = f"access key: {new.access_key}\nsecret key: {new.secret_key}  (shown only now)"
+    _print(values, text, as_json=as_json)
+
+
+@keys.command("ls")
+def list_keys(
+    name: Annotated[
+        Optional[str], typer.Argument(metavar="[USER]", help="Only this user's keys.", show_default=False)
+    ] = None,
+    data: DataOption = DEFAULT_DATA,
+    as_json: JsonOption = False,
+) -> None:
+    """List the access keys."""
+    for key in _with_identity(data, lambda identity: identity.keys(name)):
+        values = {"access_key": key.id, "user": key.user.name, "created": _moment(key.created)}
+        _print(values, "  ".join(values.values()), as_json=as_json)
+
+
+@keys.command("rm")
+def remove_key(
+    access_key: Annotated[str, typer.Argument(metavar="KEY", help="The access key.", show_default=False)],
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Remove an access key."""
+    _with_identity(data, lambda identity: identity.remove_key(access_key))
+    print(f"removed {access_key}")
+
+
+def _with_identity(data: Path, work: Callable[[Identity], Awaitable[T]]) -> T:
+    """Does something to the users of a data folder."""
+    import asyncio
+
+    async def run() -> T:
+        async with _identity(data) as identity:
+            return await work(identity)
+
+    with folder(data):
+        return asyncio.run(run())
+
+
+@asynccontextmanager
+async def _identity(data: Path) -> AsyncIterator[Identity]:
+    from tidegate.catalog.sqlite import SQLite
+    from tidegate.identity import Identity
+    from tidegate.identity.vault import Vault
+
+    catalog = SQLite(data)
+    try:
+        yield Identity(catalog, Vault(data))
+    finally:
+        await catalog.close()
+
+
+def _print(values: dict[str, object] | dict[str, str], text: str, *, as_json: bool) -> None:
+    import msgspec
+
+    print(msgspec.json.encode(values).decode() if as_json else text)
+
+
+def _moment(microseconds: int) -> str:
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(microseconds // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,259 @@
+"""Backups: a folder that is laid out like a data folder and holds one moment of it. Taken while a server runs.
+
+The catalog is copied first, in one piece, and while its files follow no garbage is collected: whatever the copy names is there
+to be copied. Blobs never change, so a later backup into the same folder copies only new ones. The new catalog takes the old one's
+place in one step, when everything it names is there; only then is removed what nothing names any more. Broken off anywhere, the
+folder holds the backup before.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import itertools
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from tidegate import __version__
+from tidegate.blobs.local import LocalBlobs
+from tidegate.catalog import blobs, buckets, sqlite_files
+from tidegate.catalog.sqlite import CATALOG_FILE, SQLite
+from tidegate.gateway.gateway import BLOBS_FOLDER
+from tidegate.gateway.rooms import now
+from tidegate.identity.vault import KEY_FILE
+from tidegate.jobs.garbage import STEP
+from tidegate.jobs.hold import hold_garbage
+from tidegate.jobs.runner import SERVER_LOCK
+
+MANIFEST = "backup.json"
+# Where what is not complete waits. It is removed at the next try.
+_INCOMING = "incoming"
+_PARTIAL = ".partial"
+_FOREVER = 2**63 - 1
+
+
+class BackupError(Exception):
+    """Why there is no backup, or no restored folder, in one line."""
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """The note in a backup. Without ``taken`` (microseconds) it was never finished."""
+
+    tidegate: str
+    taken: int = 0
+    objects: int = 0
+    bytes: int = 0
+
+
+class Outcome(msgspec.Struct):
+    """What was done. ``missing`` names files that the catalog has and the folder has not: damage that ``fsck`` places."""
+
+    objects: int = 0
+    bytes: int = 0
+    linked: int = 0
+    copied: int = 0
+    kept: int = 0
+    removed: int = 0
+    missing: list[str] = msgspec.field(default_factory=list)
+    has_secrets: bool = False
+
+
+async def backup(data: Path, target: Path, *, copies: bool = False) -> Outcome:
+    """Brings the backup in ``target`` up to date with a data folder, or begins one in an empty folder.
+
+    Files are linked where the disk allows it, unless ``copies`` is set. Raises ``BackupError``.
+    """
+    _check_apart(data, target)
+    if read_manifest(target) is None and _has_content(target):
+        raise BackupError(f"{target} is neither empty nor a backup")
+    with _alone(target):
+        if read_manifest(target) is None:
+            _write_durably(target / MANIFEST, msgspec.json.encode(Manifest(__version__)))
+        with hold_garbage(data):
+            taken = now()
+            outcome = await _transfer(data, target, copies=copies)
+        manifest = Manifest(__version__, taken, outcome.objects, outcome.bytes)
+        _write_durably(target / MANIFEST, msgspec.json.encode(manifest))
+        outcome.removed = _remove_unknown(target)
+    return outcome
+
+
+async def restore(source: Path, data: Path, *, copies: bool = False) -> Outcome:
+    """Makes a data folder of a backup. ``data`` has to be empty, or not there. Raises ``BackupError``."""
+    _check_apart(source, data)
+    manifest = read_manifest(source)
+    if manifest is None:
+        raise BackupError(f"{source} is no backup: it has no {MANIFEST}")
+    if not manifest.taken:
+        raise BackupError(f"the backup in {source} was never finished")
+    if _has_content(data):
+        raise BackupError(f"{data} is not empty")
+    with _alone(data):
+        return await _transfer(source, data, copies=copies)
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """The note in a backup; None where the folder is none. Raises ``BackupError`` where it cannot be read."""
+    try:
+        return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except msgspec.MsgspecError:
+        raise BackupError(f"{folder / MANIFEST} is not what a backup has there") from None
+
+
+async def _transfer(source: Path, target: Path, *, copies: bool) -> Outcome:
+    """Copies a catalog with all that it names. The catalog comes into its place last."""
+    outcome = Outcome()
+    with _incoming(target) as incoming:
+        catalog = incoming / CATALOG_FILE
+        sqlite_files.copy(source / CATALOG_FILE, catalog)
+        await _drop_garbage(incoming)
+        sqlite_files.settle(catalog)
+        with sqlite_files.reading(catalog) as reader:
+            _, outcome.objects, outcome.bytes = buckets.totals(reader)
+            _bring_files(blobs.files(reader), source / BLOBS_FOLDER, target / BLOBS_FOLDER, outcome, copies=copies)
+        outcome.has_secrets = (source / KEY_FILE).exists()
+        if outcome.has_secrets:
+            _write_durably(target / KEY_FILE, (source / KEY_FILE).read_bytes())
+        for leftover in ("-wal", "-shm"):  # of somebody who served the backup where it lies
+            (target / f"{CATALOG_FILE}{leftover}").unlink(missing_ok=True)
+        catalog.rename(target / CATALOG_FILE)
+        _sync(target)
+    return outcome
+
+
+async def _drop_garbage(folder: Path) -> None:
+    """What is garbage in a copy that nobody reads yet need not come along."""
+    catalog = SQLite(folder)
+    try:
+        while (await catalog.write(partial(blobs.collect, before=_FOREVER, limit=STEP, now=0)))[0]:
+            pass
+    finally:
+        await catalog.close()
+
+
+def _bring_files(
+    files: Iterator[tuple[bytes, int]], source: Path, target: Path, outcome: Outcome, *, copies: bool
+) -> None:
+    """Sees to it that every file is in the target, durably."""
+    here, there = LocalBlobs(source), LocalBlobs(target)
+    for name, size in files:
+        original, copy = here.path(name), there.path(name)
+        if not original.exists():
+            outcome.missing.append(name.hex())
+        elif _is_complete(copy, there.stored_size(size)) and not (copies and copy.samefile(original)):
+            outcome.kept += 1
+        elif not copies and _link(original, copy):
+            outcome.linked += 1
+        else:
+            _copy(original, copy)
+            outcome.copied += 1
+    for folder in (*target.iterdir(), target):
+        _sync(folder)
+
+
+def _is_complete(path: Path, size: int) -> bool:
+    try:
+        return path.stat().st_size == size
+    except FileNotFoundError:
+        return False
+
+
+def _link(original: Path, copy: Path) -> bool:
+    """Gives the file, which never changes, a second name; False where the disk does not allow it."""
+    copy.unlink(missing_ok=True)
+    try:
+        copy.hardlink_to(original)
+    except OSError:
+        return False
+    return True
+
+
+def _copy(original: Path, copy: Path) -> None:
+    aside = copy.with_name(copy.name + _PARTIAL)
+    try:
+        aside.touch(mode=0o600)
+        shutil.copyfile(original, aside)
+        _sync(aside)
+        aside.rename(copy)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+
+
+def _remove_unknown(target: Path) -> int:
+    """Removes the files that only the backup before named."""
+    removed = 0
+    store = LocalBlobs(target / BLOBS_FOLDER)
+    with sqlite_files.reading(target / CATALOG_FILE) as reader:
+        found = store.names()
+        while names := [name for name, _ in itertools.islice(found, STEP)]:
+            known = blobs.known_files(reader, names)
+            for name in names:
+                if name not in known:
+                    store.path(name).unlink(missing_ok=True)
+                    removed += 1
+    return removed
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keeps servers and other backups out of a folder, which is made if it is not there. Raises ``BackupError``."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(folder / SERVER_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise BackupError(f"{folder} is in use by a server or another backup") from None
+    else:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _incoming(target: Path) -> Iterator[Path]:
+    folder = target / _INCOMING
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check_apart(one: Path, other: Path) -> None:
+    first, second = one.resolve(), other.resolve()
+    if first == second or first in second.parents or second in first.parents:
+        raise BackupError(f"{one} and {other} lie in each other")
+
+
+def _has_content(folder: Path) -> bool:
+    """Whether a folder has more than the lock of this module, or is no folder."""
+    return folder.exists() and (not folder.is_dir() or any(each.name != SERVER_LOCK for each in folder.iterdir()))
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    """Writes a file, or replaces it in one step. Only its owner may read it."""
+    aside = path.with_name(path.name + _PARTIAL)
+    aside.unlink(missing_ok=True)
+    aside.touch(mode=0o600)
+    aside.write_bytes(content)
+    _sync(aside)
+    aside.rename(path)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    """Makes a file, or the names in a folder, durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
