@@ -79,6 +79,14 @@ class Preconditions(msgspec.Struct, frozen=True):
         if self.if_match_modified is not None and self.if_match_modified != current.modified // SECOND * SECOND:
             raise errors.PreconditionFailed(Condition="x-amz-if-match-last-modified-time")
 
+    def check_delete(self, current: Version | None) -> None:
+        """As ``check_write``, but conditions on size and time alone hold where nothing is: it is deleted already.
+
+        Source: Amazon S3 API reference, "DeleteObject", x-amz-if-match-size and x-amz-if-match-last-modified-time.
+        """
+        if current is not None or self.if_match is not None:
+            self.check_write(current)
+
 
 NONE = Preconditions()
 

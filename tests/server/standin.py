@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
@@ -31,7 +32,7 @@ class Door:
         scope[asgi.OPERATION] = word.capitalize()
         scope[asgi.ACCESS_KEY] = "AKIATEST"
         scope[asgi.REQUEST_ID] = "REQUEST1"
-        query = parse_qs(scope["query_string"].decode("latin-1"))
+        query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         await getattr(self, word, self.missing)(scope, receive, send, query)
 
     async def missing(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send, query: Any) -> None:
@@ -49,6 +50,7 @@ class Door:
             "headers": [[name.decode("latin-1"), value.decode("latin-1")] for name, value in scope["headers"]],
             "body": body.decode("latin-1"),
             "is_repos": scope.get(asgi.IS_REPOS, False),
+            "modules": sorted(sys.modules) if "modules" in query else [],
         }
         await answer(send, 200, json.dumps(seen).encode())
 
@@ -84,6 +86,7 @@ class Door:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         for _ in range(size // 65536):
             await send({"type": "http.response.body", "body": bytes(65536), "more_body": True})
+            await asyncio.sleep(0)  # uvloop writes, and learns that it should not, only between steps
         await send({"type": "http.response.body", "body": bytes(size % 65536), "more_body": False})
 
 
@@ -100,6 +103,7 @@ async def read(receive: asgi.Receive) -> bytes | None:
 
 
 async def answer(send: asgi.Send, status: int, body: bytes) -> None:
+    """A whole response."""
     headers = [(b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})
@@ -107,6 +111,7 @@ async def answer(send: asgi.Send, status: int, body: bytes) -> None:
 
 @asynccontextmanager
 async def open_house(settings: Settings) -> AsyncIterator[House]:
+    """Stands in for ``tidegate.server.house.open_house``."""
     if (settings.data / "broken").exists():
         raise RuntimeError("the rooms are broken")
 

@@ -111,8 +111,10 @@ def test_a_page_of_versions_is_that_of_the_model(
     store.read(check)
 
 
-@given(st.lists(keys, max_size=8), limits, st.booleans())
-def test_a_bucket_is_emptied_by_deleting_each_page_of_versions(names: list[str], limit: int, suspended: bool) -> None:  # noqa: FBT001 - drawn
+@given(names=st.lists(keys, max_size=8), limit=limits, suspended=st.booleans())
+def test_a_bucket_is_emptied_by_deleting_each_page_of_versions(
+    names: list[str], limit: int, *, suspended: bool
+) -> None:
     """What was listed may be deleted before the next page is asked for; nothing is missed for it."""
     store, _ = filled(names)
     if suspended:

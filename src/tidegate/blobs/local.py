@@ -40,6 +40,9 @@ WRITEBACK = 32 * 1024 * 1024
 # Threads that read, write and hash. They wait for the disk more than they compute.
 THREADS = 16
 
+# Folders that the files are spread over, by the first byte of their names.
+SHARDS = 256
+
 _NAME_SIZE = 16
 
 
@@ -61,8 +64,12 @@ class LocalBlobs:
         self._folder = folder
         self._durable = durable
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="blobs")
-        for shard in range(256):
-            (folder / f"{shard:02x}").mkdir(parents=True, exist_ok=True)
+        if not (folder / f"{SHARDS - 1:02x}").exists():  # the last one: all were made
+            for shard in range(SHARDS):
+                (folder / f"{shard:02x}").mkdir(mode=0o700, parents=True, exist_ok=True)
+            # What is durable in a folder is lost all the same with the folder.
+            _sync_folder(folder)
+            _sync_folder(folder.parent)
 
     def close(self) -> None:
         self._pool.shutdown()
@@ -110,7 +117,7 @@ class LocalBlobs:
             self.path(name).unlink(missing_ok=True)
 
     def names(self) -> Iterator[tuple[bytes, int]]:
-        for shard in range(256):
+        for shard in range(SHARDS):
             with os.scandir(self._folder / f"{shard:02x}") as files:
                 for file in files:
                     try:

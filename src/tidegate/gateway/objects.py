@@ -155,7 +155,7 @@ def _delete_action(deletion: Deletion) -> str:
 
 
 def _delete(tx: Transaction, bucket: Bucket, deletion: Deletion) -> Deleted:
-    check = None if deletion.preconditions == NONE else deletion.preconditions.check_write
+    check = None if deletion.preconditions == NONE else deletion.preconditions.check_delete
     if deletion.version_id:
         return versions.delete_version(tx, bucket, deletion.key, deletion.version_id, now(), check)
     return versions.delete(tx, bucket, deletion.key, now(), check)

@@ -61,7 +61,16 @@ def _load_or_make(path: Path) -> bytes:
             pass
         finally:
             aside.unlink()
+        _sync_folder(path.parent)  # before the catalog keeps a secret that nothing else opens
         key = path.read_bytes()
     if len(key) != _KEY_SIZE:
         raise WrongSecretKey
     return key
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

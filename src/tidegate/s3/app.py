@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from tidegate import errors
 from tidegate.model import ANONYMOUS, EVERYONE, Principal
-from tidegate.s3 import faults, signature
+from tidegate.s3 import faults, fields, signature
 from tidegate.s3.call import Call, Headers, Receive, Response, Scope, Send
 from tidegate.s3.operations import HANDLERS
 from tidegate.s3.routing import hoisted_headers, route
@@ -62,7 +62,7 @@ class Door:
         except errors.Error as error:
             if has_started:
                 raise  # the connection breaks: what was sent so far must not look complete
-            if error.status >= faults.SERVER_FAULT:
+            if error.status >= faults.SERVER_FAULT and not isinstance(error, errors.NotImplementedByServer):
                 logger.exception("request %s failed", request_id)
             await self._refuse(scope, send, error, request_id)
         except Exception as error:
@@ -145,8 +145,8 @@ async def _check_expected_owner(call: Call) -> None:
             raise errors.AccessDenied
     source_expected = call.headers.get("x-amz-source-expected-bucket-owner")
     if source_expected is not None and "x-amz-copy-source" in call.headers:
-        name = call.headers["x-amz-copy-source"].removeprefix("/").partition("/")[0]
-        if (await call.gateway.buckets.get(call.principal, name)).owner != source_expected:
+        source = fields.copy_source(call)
+        if (await call.gateway.buckets.get(call.principal, source.bucket)).owner != source_expected:
             raise errors.AccessDenied
 
 

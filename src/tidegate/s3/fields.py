@@ -51,6 +51,7 @@ MAX_BUCKET_TAGS = 50
 MAX_TAG_KEY = 128
 MAX_TAG_VALUE = 256
 _RESERVED_TAG_PREFIX = "aws:"
+_NULL_VERSION = "null"
 
 RESPONSE_OVERRIDES = {f"response-{name}": name for name in STORED_HEADERS}
 
@@ -225,6 +226,14 @@ def quoted(etag: str) -> bytes:
 def version_headers(version: Version) -> Headers:
     """The header that names a version, where the bucket has versions."""
     return [(b"x-amz-version-id", version.version_id.encode())] if version.version_id else []
+
+
+def new_version_headers(version_id: str) -> Headers:
+    """The header that names a version in the answer to its writing: a null version is not named.
+
+    Source: Amazon S3 API reference, "PutObject", sample responses.
+    """
+    return [(b"x-amz-version-id", version_id.encode())] if version_id not in {"", _NULL_VERSION} else []
 
 
 def checksum_headers(values: Mapping[str, str], checksum_type: str) -> Headers:

@@ -7,6 +7,7 @@ bucket or object itself: ``DELETE /bucket?foo`` deletes nothing. Headers that ov
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
@@ -15,7 +16,7 @@ import msgspec
 
 from tidegate import errors
 from tidegate.s3 import _operations
-from tidegate.s3.target import Level
+from tidegate.s3.target import CONTROL, Level
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping, Sequence
@@ -38,6 +39,7 @@ _SIGNING: Final = frozenset(
         "X-Amz-Content-Sha256",
     }
 )
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a header's name (RFC 9110 section 5.6.2)
 _AMZ_PREFIX: Final = "x-amz-"  # in any case: SigV4's, and headers that a presigner has moved into the query
 _OVERRIDE_PREFIX: Final = "response-"
 _OVERRIDABLE: Final = frozenset({"GetObject", "HeadObject"})
@@ -178,14 +180,17 @@ def hoisted_headers(query: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Return the headers that a presigner has moved into the query, by lower-case name.
 
     S3 takes them for the headers they stand for, except for the checksum of a body: SDKs sign that of an empty one,
-    long before somebody else uploads something.
+    long before somebody else uploads something. Values are as those of headers: bytes, read as ISO 8859-1. Raises
+    InvalidArgument for what no header could be: a name or value that would be more than one line of an answer.
     """
     found = {}
     for raw_name, value in query:
         if raw_name not in _SIGNING and raw_name[: len(_AMZ_PREFIX)].lower() == _AMZ_PREFIX:
             name = raw_name.lower()
             if (name in MODEL_HEADERS or name.startswith(_HEADER_PREFIXES)) and name not in _BODY_CHECKSUMS:
-                found[name] = value
+                if _TOKEN.fullmatch(name) is None or CONTROL.search(value):
+                    raise errors.InvalidArgument("A header that is given in the query is malformed.")
+                found[name] = value.encode().decode("latin-1")
         elif raw_name in _MOVED:
             found[raw_name] = value
     return found

@@ -24,6 +24,8 @@ MAX_HOST_LENGTH: Final = 260  # a DNS name has 253 characters at most, the dot a
 HOSTS_REMEMBERED: Final = 1024  # a client uses one, or one a bucket; bounded, as the client chooses them
 MAX_QUERY_FIELDS: Final = 128  # the longest real query, a presigned URL with every override and header, has about 60
 
+CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # no header's value has these (RFC 9110 section 5.5)
+
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _HOST = re.compile(r"([a-z0-9_](?:[a-z0-9._-]*[a-z0-9_-])?)\.?(?::[0-9]*)?", re.ASCII | re.IGNORECASE)
 

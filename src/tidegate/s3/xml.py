@@ -58,9 +58,8 @@ def document(name: str, *children: str) -> bytes:
 
 
 def timestamp(microseconds: int) -> str:
-    """A time as S3's documents have it: ISO 8601 with milliseconds."""
-    moment = datetime.fromtimestamp(microseconds // 1_000_000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{microseconds // 1000 % 1000:03d}Z"
+    """A time as S3's documents have it: in whole seconds, so that a listing says the same as a Last-Modified header."""
+    return f"{datetime.fromtimestamp(microseconds // 1_000_000, UTC):%Y-%m-%dT%H:%M:%S}.000Z"
 
 
 def parse(data: bytes, root: str) -> Element:

@@ -10,7 +10,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -28,7 +28,6 @@ class Owner(msgspec.Struct, frozen=True):
 
     pid: int
     endpoints: tuple[str, ...] = ()
-    metrics: str = ""
 
 
 class InUseError(Exception):
@@ -38,15 +37,15 @@ class InUseError(Exception):
 class ServerLock:
     """The one server of a data folder. Held until the process ends or ``release``."""
 
-    def __init__(self, descriptor: int, previous: Owner | None) -> None:
+    def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self.previous = previous  # who held it before, where they did not say goodbye
 
     def write(self, owner: Owner) -> None:
-        """Leaves a note for whoever comes second."""
+        """Leaves a note for whoever comes second. A courtesy: a full disk must not keep a server from starting."""
         note = msgspec.json.encode(owner)
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, note, 0)
+        with suppress(OSError):
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, note, 0)
 
     def release(self) -> None:
         try:
@@ -59,16 +58,16 @@ class ServerLock:
 def hold(data: Path) -> Iterator[ServerLock]:
     """Keeps every other server, and every command that needs the folder for itself, out. Raises InUseError."""
     descriptor = _open(data / SERVER_LOCK)
-    owner = _read(descriptor)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
+        owner = _read(descriptor)
         os.close(descriptor)
         raise InUseError(f"{data} is in use by {_described(owner)}") from None
     except BaseException:
         os.close(descriptor)
         raise
-    lock = ServerLock(descriptor, owner)
+    lock = ServerLock(descriptor)
     try:
         _wait_for_workers(data)
         yield lock

@@ -204,16 +204,19 @@ class Pool:
         self._stop.drain()
 
     def _replace(self) -> bool:
-        replaced = False
-        for index, worker in enumerate(self._workers):
-            if not (worker.has_ended or worker.hangs):
-                continue
+        """Whether there was something to do."""
+        for worker in [worker for worker in self._workers if worker.has_ended or worker.hangs]:
             how = _how(worker.spawned.exitcode)
             worker.kill()
+            self._workers.remove(worker)
             logger.warning("worker %s %s; starting another", worker.spawned.pid, how)
-            self._workers[index] = _Worker(self._config, self._sockets)
-            replaced = True
-        return replaced
+        missing = self._config.workers - len(self._workers)
+        try:
+            for _ in range(missing):
+                self._workers.append(_Worker(self._config, self._sockets))
+        except OSError as error:  # no memory, too many processes: the others go on, and it is tried again
+            logger.warning("cannot start a worker: %s", error)
+        return missing > 0
 
 
 def _how(exit_code: int | None) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import socket
 import ssl
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from functools import partial
 from multiprocessing import Pipe
 from pathlib import Path
@@ -33,22 +33,27 @@ class StartError(Exception):
 
 def run(settings: Settings, house: str = HOUSE) -> None:
     """Serves until SIGTERM or SIGINT. Raises StartError."""
+    check_certificate(settings)
     try:
-        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        settings = msgspec.structs.replace(settings, data=settings.data.resolve())
-        check_certificate(settings)
-        with locks.hold(settings.data) as lock, stop_signals() as stop, ExitStack() as stack:
-            if lock.previous is not None and lock.previous.metrics:
-                folder.remove(Path(lock.previous.metrics))
+        with ExitStack() as stack:
+            lock, settings = _take_folder(settings, stack)
+            stop = stack.enter_context(stop_signals())
             sockets, settings = open_sockets(settings, stack)
-            metrics = folder.make(settings.workers)
-            stack.callback(folder.remove, metrics)
-            lock.write(locks.Owner(os.getpid(), endpoints(settings), str(metrics)))
+            metrics = stack.enter_context(folder.shared(settings.workers))
+            lock.write(locks.Owner(os.getpid(), endpoints(settings)))
             _serve(settings, house, sockets, metrics, stop)
     except (locks.InUseError, CannotListenError) as error:
         raise StartError(str(error)) from None
     except WorkerStartError:
         raise StartError("a worker could not start; its log lines say why") from None
+
+
+def _take_folder(settings: Settings, stack: ExitStack) -> tuple[locks.ServerLock, Settings]:
+    """Makes the data folder ours."""
+    try:
+        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        settings = msgspec.structs.replace(settings, data=settings.data.resolve())
+        return stack.enter_context(locks.hold(settings.data)), settings
     except OSError as error:
         raise StartError(f"cannot use the data folder {settings.data}: {error}") from None
 
@@ -87,7 +92,8 @@ def _serve(settings: Settings, house: str, sockets: list[socket.socket], metrics
             messages = pool.wait_until_ready()
             if messages:
                 new_key = next((message.new_key for message in messages if message.new_key is not None), None)
-                print("\n".join(announcement(settings, new_key)), flush=True)  # noqa: T201 - what callers wait for
+                with suppress(OSError):  # whoever started the server need not listen to it
+                    print("\n".join(announcement(settings, new_key)), flush=True)  # noqa: T201 - what callers wait for
                 pool.keep()
         finally:
             for sock in sockets:

@@ -216,8 +216,7 @@ def serve_in_thread(data: Path | None = None, house: str | None = None, **settin
         wanted = all_settings.load({**_DEFAULTS, **flags, "data": data}, environment={})
         stack.enter_context(locks.hold(data))
         sockets, wanted = supervisor.open_sockets(wanted, stack)
-        metrics = folder.make(1)
-        stack.callback(folder.remove, metrics)
+        metrics = stack.enter_context(folder.shared(1))
         houses: list[House] = []
         app = partial(worker.application, wanted, house or worker.HOUSE, metrics, on_ready=houses.append)
         server = uvicorn.Server(worker.configuration(wanted, app, None))

@@ -61,8 +61,21 @@ async def create_bucket(call: Call) -> Response:
             raise errors.InvalidLocationConstraint(LocationConstraint=region)
         tag_set = root.find("Tags")
         tags = parse_tag_set(tag_set, MAX_BUCKET_TAGS) if tag_set is not None else None
-    await call.gateway.buckets.create(call.principal, call.bucket, region=region, tags=tags)
+    try:
+        await call.gateway.buckets.create(call.principal, call.bucket, region=region, tags=tags)
+    except errors.BucketAlreadyOwnedByYou:
+        if not await _may_be_made_again(call, region):
+            raise
     return Response(200, [(b"location", f"/{call.bucket}".encode())])
+
+
+async def _may_be_made_again(call: Call, region: str) -> bool:
+    """Whether making a bucket that is there is no error: in the default region, where Amazon keeps its first behaviour.
+
+    Source: Amazon S3 API reference, "CreateBucket", BucketAlreadyOwnedByYou.
+    """
+    bucket = await call.gateway.buckets.get(call.principal, call.bucket)
+    return {region, bucket.region} <= {"", DEFAULT_REGION}
 
 
 async def head_bucket(call: Call) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tidegate import checksums, errors
 from tidegate.s3 import fields, xml
-from tidegate.s3.call import Call, Headers, Response, xml_response
+from tidegate.s3.call import Call, Response, xml_response
 
 _DIRECTIVES = ("COPY", "REPLACE")
 
@@ -27,7 +27,7 @@ async def copy_object(call: Call) -> Response:
         preconditions=fields.preconditions(headers),
     )
     version = copied.version
-    answer: Headers = [*fields.version_headers(version)]
+    answer = fields.new_version_headers(version.version_id)
     if copied.source_version_id:
         answer.append((b"x-amz-copy-source-version-id", copied.source_version_id.encode()))
     sums = version.attributes.checksums

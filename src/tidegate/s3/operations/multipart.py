@@ -227,7 +227,6 @@ async def complete_multipart_upload(call: Call) -> Response:
         _expected(call),
         preconditions=fields.preconditions(call.headers),
     )
-    headers: Headers = [(b"x-amz-version-id", completed.version_id.encode())] if completed.version_id else []
     return xml_response(
         xml.document(
             "CompleteMultipartUploadResult",
@@ -238,7 +237,7 @@ async def complete_multipart_upload(call: Call) -> Response:
             *_checksum_elements(completed.checksums),
             xml.element("ChecksumType", completed.checksum_type if completed.checksums else None),
         ),
-        headers,
+        fields.new_version_headers(completed.version_id),
     )
 
 

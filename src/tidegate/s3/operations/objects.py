@@ -6,12 +6,14 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
 from tidegate import errors
+from tidegate.gateway.multipart import COMPOSITE
 from tidegate.gateway.reading import Reading
-from tidegate.model import STANDARD, Version
+from tidegate.model import STANDARD, ObjectPart, Version
 from tidegate.preconditions import SECOND
 from tidegate.s3 import fields, ranges
 from tidegate.s3.call import Call, Headers, Response
 from tidegate.s3.payload import open_payload
+from tidegate.s3.target import CONTROL
 
 _MAX_OFFSET_DIGITS = 19
 
@@ -34,7 +36,7 @@ async def put_object(call: Call) -> Response:
         preconditions=fields.preconditions(headers),
         write_offset=None if offset is None else int(offset),
     )
-    answer = [(b"etag", fields.quoted(version.etag)), *fields.version_headers(version)]
+    answer = [(b"etag", fields.quoted(version.etag)), *fields.new_version_headers(version.version_id)]
     answer += fields.checksum_headers(version.attributes.checksums, version.attributes.checksum_type)
     if offset is not None:
         answer.append((b"x-amz-object-size", b"%d" % version.size))
@@ -56,11 +58,14 @@ async def _read(call: Call, *, with_body: bool) -> Response:
     version = reading.version
     headers = object_headers(version)
     start, length, status = 0, version.size, 200
+    sums: Mapping[str, str] = {}
     if "partNumber" in call.query:
-        start, length, count = await _part(call, reading)
+        start, part, count = await _part(call, reading)
+        length, status = part.size, 206
         if count:
             headers.append((b"x-amz-mp-parts-count", b"%d" % count))
-        status = 206
+        if version.attributes.checksum_type == COMPOSITE:
+            sums = part.checksums
     elif (header := call.headers.get("range")) is not None and _if_range_holds(call.headers, version):
         selected = ranges.evaluate(header, version.size)
         if selected is not None:
@@ -68,8 +73,10 @@ async def _read(call: Call, *, with_body: bool) -> Response:
             status = 206
     if status == 206:
         headers.append((b"content-range", b"bytes %d-%d/%d" % (start, start + length - 1, version.size)))
-    if length == version.size and call.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED":
-        headers += fields.checksum_headers(version.attributes.checksums, version.attributes.checksum_type)
+    if call.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED":
+        if length == version.size and not sums:
+            sums = version.attributes.checksums
+        headers += fields.checksum_headers(sums, version.attributes.checksum_type)
     _override(call, headers)
     headers.append((b"content-length", b"%d" % length))
     if not with_body:
@@ -115,8 +122,8 @@ def _if_range_holds(headers: Mapping[str, str], version: Version) -> bool:
     return condition.strip().strip('"') == version.etag
 
 
-async def _part(call: Call, reading: Reading) -> tuple[int, int, int]:
-    """First byte and length of the part that is asked for, and how many there are (0 where there are none)."""
+async def _part(call: Call, reading: Reading) -> tuple[int, ObjectPart, int]:
+    """First byte of the part that is asked for, the part, and how many there are: 0 where it stands for the object."""
     if "range" in call.headers:
         raise errors.InvalidRequest("Cannot specify both Range header and partNumber query parameter")
     number = call.number("partNumber", 0, 1, 2**31)
@@ -130,11 +137,11 @@ async def _part(call: Call, reading: Reading) -> tuple[int, int, int]:
     start = 0
     for part in parts:
         if part.number == number:
-            return start, part.size, len(parts)
+            return start, part, len(parts)
         start += part.size
     if parts or number > 1:
         raise errors.InvalidPartNumber(PartNumberRequested=str(number), ActualPartCount=str(len(parts) or 1))
-    return 0, reading.version.size, 0
+    return 0, ObjectPart(number, reading.version.size), 0
 
 
 MAX_PART_NUMBER = 10_000  # Amazon S3
@@ -154,8 +161,8 @@ def _override(call: Call, headers: Headers) -> None:
         return
     if not call.principal.id and not call.principal.is_admin:
         raise errors.InvalidRequest("Request specific response headers cannot be used for anonymous GET requests.")
-    if any(control in value for value in overrides.values() for control in "\r\n\0"):
-        raise errors.InvalidArgument("A response header cannot have line breaks in it.")
+    if any(CONTROL.search(value) for value in overrides.values()):
+        raise errors.InvalidArgument("A response header cannot have control characters in it.")
     headers[:] = [pair for pair in headers if pair[0].decode() not in overrides]
     headers += [(name.encode(), value.encode("utf-8", "replace")) for name, value in overrides.items()]
 

@@ -30,7 +30,9 @@ async def _read_tags(call: Call, limit: int) -> dict[str, str]:
 
 
 def _tagging(tags: Mapping[str, str]) -> bytes:
-    entries = [xml.group("Tag", xml.element("Key", key), xml.element("Value", value)) for key, value in tags.items()]
+    entries = [
+        xml.group("Tag", xml.element("Key", key), xml.element("Value", value)) for key, value in sorted(tags.items())
+    ]
     return xml.document("Tagging", xml.group("TagSet", *entries))
 
 
