@@ -11,6 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN_STAMP := $(VENV)/.run-installed
 DEV_STAMP := $(VENV)/.dev-installed
+CONFORMANCE_STAMP := $(VENV)/.conformance-installed
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Tidegate itself: its dependencies and its build backend are locked and there already.
 INSTALL_SELF := $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
@@ -51,7 +52,7 @@ format: $(DEV_STAMP)
 bench: $(DEV_STAMP)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-conformance: $(DEV_STAMP)
+conformance: $(CONFORMANCE_STAMP)
 	@test -n "$(S3_TESTS)" || { echo 'make conformance S3_TESTS=DIR: DIR is a checkout of ceph/s3-tests' >&2; exit 2; }
 	@$(BIN)/python conformance/ceph-s3-tests/run.py "$(S3_TESTS)" $(ARGS)
 
@@ -78,15 +79,20 @@ $(DEV_STAMP): requirements/dev.txt pyproject.toml | $(BIN)/python
 	@$(INSTALL_SELF)
 	@touch $(RUN_STAMP) $@
 
+$(CONFORMANCE_STAMP): conformance/ceph-s3-tests/requirements.txt $(DEV_STAMP)
+	@echo 'Installing what ceph/s3-tests needs into $(VENV)'
+	@$(PIP_INSTALL) --require-hashes --requirement $<
+	@touch $@
+
 # One resolution for every platform and Python from 3.11 on. Hashes of all files of a version, and no address of an index.
 # What is pinned stays unless ARGS says otherwise:  make lock ARGS=--upgrade
 lock: | $(BIN)/python
 	@test -x .venv-lock/bin/uv || $(BIN)/python -m venv .venv-lock
 	@.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	@for name in run dev; do \
+	@for name in requirements/run requirements/dev conformance/ceph-s3-tests/requirements; do \
 		.venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 			--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(ARGS) \
-			requirements/$$name.in --output-file requirements/$$name.txt || exit 1; \
+			$$name.in --output-file $$name.txt || exit 1; \
 	done
 
 clean:

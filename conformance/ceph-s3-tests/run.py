@@ -106,7 +106,7 @@ def _options() -> argparse.Namespace:
 
 
 def _check_revision(checkout: Path) -> None:
-    command = ["git", "-C", checkout, "rev-parse", "HEAD"]
+    command = ["git", "-C", str(checkout), "rev-parse", "HEAD"]
     asked = subprocess.run(command, capture_output=True, text=True, check=False)
     how = f"\n    git clone {REPOSITORY} {checkout}\n    git -C {checkout} checkout {REVISION}"
     if asked.returncode or not (checkout / TESTS).is_dir():
@@ -156,7 +156,7 @@ def _run_pytest(options: argparse.Namespace, files: Sequence[str], folder: str) 
         command += ["-k", options.expression]
     command += [str(TESTS / name) for name in files]
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTEST_"))}
-    paths = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    paths = [str(Path(__file__).resolve().parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     variables |= {
         recorder.FOLDER_VARIABLE: folder,
         "PYTHONPATH": os.pathsep.join(paths),

@@ -202,8 +202,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     inline_limit: Annotated[
         int, Option("Objects up to this size are kept in the catalog, larger ones in files.", _size, "SIZE")
     ] = 64 * KIB
-    max_put_size: Annotated[int, Option("The largest body of one PUT of an object or a part.", _size, "SIZE")] = 5 * GIB
-    max_object_size: Annotated[int, Option("The largest object.", _size, "SIZE")] = 5 * TIB
     access_log: Annotated[bool, Option("Write one line for each request.", _switch, is_switch=True)] = False
     log_format: Annotated[LogFormat, Option("How log lines are written.", _one_of(LogFormat), "text|json")] = "text"
     log_level: Annotated[

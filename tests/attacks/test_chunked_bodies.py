@@ -55,7 +55,7 @@ def refused(world: World, bucket: str, head: Request, body: bytes, *codes: str) 
 
 
 def test_good_bodies_are_stored(world: World, bucket: str) -> None:
-    """Signed chunks, signed chunks with a signed trailer, and chunks with an unsigned trailer give the object's bytes."""
+    """Signed chunks, with and without a signed trailer, and chunks with an unsigned trailer give the object's bytes."""
     head = streaming(world, bucket, STREAMING)
     chunks = Chunks(world.alice, head)
     assert upload(world, head, b"".join(map(chunks.chunk, (*HALVES, b""))) + b"\r\n").status == 200
@@ -97,7 +97,7 @@ BREAKS: dict[str, Callable[[list[bytes]], list[bytes]]] = {
         *chunks[:2],
         b"0;chunk-signature=" + chunks[1].partition(b"=")[2][:64] + b"\r\n",
     ],
-    "no signature": lambda chunks: [b"64\r\n" + DATA + b"\r\n", b"0\r\n"],
+    "no signature": lambda _: [b"64\r\n" + DATA + b"\r\n", b"0\r\n"],
     "no signature at the end": lambda chunks: [*chunks[:2], b"0\r\n"],
     "an empty signature": lambda chunks: [b"64;chunk-signature=\r\n" + DATA + b"\r\n", chunks[2]],
     "another extension": lambda chunks: [chunks[0].replace(b"chunk-signature", b"chunk-signatura"), *chunks[1:]],
@@ -205,7 +205,7 @@ _FRAMING_CODES = ("IncompleteBody", "InvalidChunkSizeError", "MalformedTrailerEr
 def test_ghsa_v2ch_c8v8_fgr7_malformed_chunks_store_nothing(
     world: World, open_world: World, bucket: str, how: str
 ) -> None:
-    """A body that is framed wrongly or has not the length that it promises is refused, with authentication or without."""
+    """A body that is framed wrongly, or has not the length that it promises, is refused, whoever may write."""
     body, length = FRAMES[how]
     refused(world, bucket, streaming(world, bucket, UNSIGNED_TRAILER, length), body, *_FRAMING_CODES)
     free = open_world.make_bucket(open_world.alice)
@@ -297,5 +297,22 @@ def test_a_promise_about_a_plain_body_is_kept(
         request = where.hosted(Request("PUT", f"/{bucket}/key", body=DATA)).with_headers(**headers)
         signed = signing.v4(where.alice, request, payload=headers.get("x_amz_content_sha256"))
         refused(where, bucket, signed, DATA, code)
-    open_request = open_world.hosted(Request("PUT", f"/{bucket}/key", body=DATA)).with_headers(**headers)
-    refused(open_world, bucket, open_request, DATA, code)
+    bucket = open_world.make_bucket(open_world.alice)
+    unsigned = open_world.hosted(Request("PUT", f"/{bucket}/key", body=DATA)).with_headers(**headers)
+    refused(open_world, bucket, unsigned, DATA, code)
+
+
+def test_a_large_body_that_is_refused_leaves_no_file(world: World, bucket: str) -> None:
+    """What was too large for memory and turned out wrong at its end is removed from the disk again."""
+    data = bytes(1_000_000)
+    before = world.files()
+    head = streaming(world, bucket, UNSIGNED_TRAILER, len(data), "x-amz-checksum-crc32")
+    wrong = (("x-amz-checksum-crc32", "AAAAAA=="),)
+    refused(world, bucket, head, chunked(data, trailers=wrong), "BadDigest")
+    refused(world, bucket, head, chunked(data)[:-5], "IncompleteBody")
+    head = streaming(world, bucket, STREAMING, len(data))
+    body = Chunks(world.alice, head).chunk(data)[:-3] + b"X\r\n"
+    refused(world, bucket, head, body, "SignatureDoesNotMatch")
+    plain = signing.v4(world.alice, world.hosted(Request("PUT", f"/{bucket}/key", body=data)), payload="0" * 64)
+    refused(world, bucket, plain, data, "XAmzContentSHA256Mismatch")
+    assert world.files() == before

@@ -85,10 +85,7 @@ class World:
 
     def send_as_it_is(self, request: Request) -> Reply:
         """Sends exactly this, and checks the answer."""
-        target = request.path + (f"?{request.query}" if request.query else "")
-        head = [f"{request.method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in request.headers)]
-        raw = "\r\n".join([*head, "connection: close", "", ""]).encode("latin-1") + request.body
-        return self.send_bytes(raw, request.method)
+        return self.send_bytes(wire_head(request.with_headers(connection="close")) + request.body, request.method)
 
     def send_bytes(self, raw: bytes, method: str) -> Reply:
         """Sends bytes, and checks what comes back until the connection is closed."""
@@ -138,6 +135,10 @@ class World:
         """The names of all buckets."""
         return self.send(Request("GET", "/"), self.admin).texts("Name")
 
+    def files(self) -> set[Path]:
+        """All files in the data folder."""
+        return {file for file in self.server.data.rglob("*") if file.is_file()}
+
     def bucket_state(self, bucket: str) -> list[object]:
         """Everything that is in a bucket: how it is kept, its versions with their bytes, its uploads."""
         found: list[object] = []
@@ -158,6 +159,13 @@ class World:
                 key, upload_id = (upload.findtext(f"{{*}}{name}") or "" for name in ("Key", "UploadId"))
                 found.append(self.get(self.admin, bucket, key, f"uploadId={upload_id}").body)
         return found
+
+
+def wire_head(request: Request) -> bytes:
+    """A request up to its body, as it goes over the wire."""
+    target = request.path + (f"?{request.query}" if request.query else "")
+    lines = [f"{request.method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in request.headers)]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
 _CHANGING = {"date", "x-amz-request-id"}

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import shutil
 import subprocess
 import sysconfig
+import termios
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -66,3 +69,26 @@ def run(
     )
     assert code is None or result.code == code, f"{result.command} ended with {result.code}\n{result.output}{result.errors}"
     return result
+
+
+def run_on_terminal(line: str, env: Mapping[str, str], cwd: Path) -> Result:
+    """Runs a shell's command line as a person would: on a terminal, where clients show their progress.
+
+    Output and errors come together, as they show in the end: what a carriage return led back to is overwritten.
+    """
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 200))
+    try:
+        shell = subprocess.Popen(
+            ["sh", "-c", line], stdin=theirs, stdout=theirs, stderr=theirs, env=env, cwd=cwd, start_new_session=True
+        )
+    finally:
+        os.close(theirs)
+    with open(ours, "rb", buffering=0) as terminal, shell:  # noqa: PTH123 - a descriptor, not a path
+        pieces = []
+        with suppress(OSError):  # EIO: how Linux says that nobody is at the other end any more
+            while piece := terminal.read(64 * 1024):
+                pieces.append(piece)
+        code = shell.wait()
+    shown = b"".join(pieces).decode().replace("\r\n", "\n").split("\n")
+    return Result(line, code, "\n".join(each.rpartition("\r")[2] for each in shown), "")

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate import settings
-from tidegate.settings import DECLARED, GIB, KIB, Settings, SettingsError, arguments, is_loopback, load
+from tidegate.settings import DECLARED, KIB, Settings, SettingsError, arguments, is_loopback, load
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,8 +66,6 @@ OTHERS: Mapping[str, tuple[str, str, object]] = {
     "tls_key": ("k.pem", '"k.pem"', Path("k.pem")),
     "durability": ("relaxed", '"relaxed"', "relaxed"),
     "inline_limit": ("128KiB", "131072", 128 * KIB),
-    "max_put_size": ("1GiB", '"1 GiB"', GIB),
-    "max_object_size": ("2g", '"2GB"', 2 * GIB),
     "access_log": ("true", "true", True),
     "log_format": ("json", '"json"', "json"),
     "log_level": ("debug", '"debug"', "debug"),
@@ -180,10 +178,10 @@ def test_workers_default_to_the_cores_there_are() -> None:
     assert 1 <= settings.available_cores() <= cores
 
 
-@given(st.integers(0, 2**50))
+@given(st.integers(0, settings.MAX_INLINE))
 def test_sizes_in_words_are_read_back(size: int) -> None:
     """What documentation and errors show as a size is one that can be given."""
-    assert load({"max_object_size": settings.size_in_words(size)}, {}).max_object_size == size
+    assert load({"inline_limit": settings.size_in_words(size)}, {}).inline_limit == size
 
 
 def test_settings_do_not_change() -> None:

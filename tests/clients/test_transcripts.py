@@ -1,0 +1,211 @@
+"""What AIStore's guides show of s3cmd and aws works here as they show it: see data/transcripts.toml."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.clients.programs import Result, environment, run_on_terminal
+from tidegate.testing import ServerProcess, serve
+
+# The guides' names of the server, and the folders whose files are those of the test's own folder.
+HOSTS = ("localhost:8080", "localhost:51080", "10.10.0.1:51080")
+FOLDERS = re.compile("/go/bin/|/tmp/")
+UPLOAD_ID = "uu3DuXsJG"
+
+# What no two runs have in common.
+VARIABLE = [
+    (r"\b\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT", "<time>"),
+    (r"\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|\+00:00)?", "<time>"),
+    (r"\bin\s+\d+s\s+[\d.]+ \w?B/s", "in <speed>"),
+]
+
+
+class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A command of a guide. ``output`` is what the guide shows; ``instead`` and ``prints`` are ours, for the reason in ``why``."""
+
+    command: str
+    output: str | None = None
+    why: str = ""
+    instead: str | None = None
+    prints: str | None = None
+    fails: bool = False
+    writes: dict[str, str] = {}
+
+
+class Story(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Commands that belong together, on a server of their own. ``setup`` are commands that the guide does not show."""
+
+    name: str
+    guides: list[str]
+    step: list[Step]
+    s3cfg: str = "http"
+    tls: bool = False
+    files: dict[str, int] = {}
+    setup: list[str] = []
+
+
+class LeftOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Commands that are not run, and why."""
+
+    guides: list[str]
+    commands: list[str]
+    why: str
+
+
+class Transcripts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The table. ``md5`` says of which files a checksum in the guides is; several make a multipart upload's ETag."""
+
+    files: dict[str, int]
+    md5: dict[str, list[str]]
+    story: list[Story]
+    left_out: list[LeftOut]
+
+
+TABLE = msgspec.toml.decode((Path(__file__).parent / "data/transcripts.toml").read_bytes(), type=Transcripts)
+
+
+class Stage:
+    """A folder and a server, and how the guides' names of things are translated to theirs and back."""
+
+    def __init__(self, story: Story, server: ServerProcess, folder: Path, authority: Path) -> None:
+        self.folder = folder
+        self._here = f"localhost:{server.port}"
+        self._upload_id = UPLOAD_ID
+        self._make_files(TABLE.files | story.files)
+        self._values = {value: self._md5(*names) for value, names in TABLE.md5.items()}
+        self._env = environment(server, HOME=str(folder / "home"))
+        self._env["PATH"] += f":{folder / 'go/bin'}"
+        self._write_s3cfg(story, server, authority)
+
+    def _make_files(self, sizes: Mapping[str, int]) -> None:
+        for name, size in sizes.items():
+            path = self.folder / name.removeprefix("/")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(random.Random(name).randbytes(size))
+            path.chmod(0o755)
+        for name in "home", "tmp":
+            (self.folder / name).mkdir()
+
+    def _md5(self, *names: str) -> str:
+        digests = [hashlib.md5((self.folder / name.removeprefix("/")).read_bytes()) for name in names]
+        if len(digests) == 1:
+            return digests[0].hexdigest()
+        return f"{hashlib.md5(b''.join(each.digest() for each in digests)).hexdigest()}-{len(digests)}"
+
+    def _write_s3cfg(self, story: Story, server: ServerProcess, authority: Path) -> None:
+        lines = {
+            "access_key": server.access_key,
+            "secret_key": server.secret_key,
+            "host_base": f"{self._here}/s3",
+            "host_bucket": f"{self._here}/s3",
+            "use_https": str(story.s3cfg == "https"),
+            "ca_certs_file": str(authority) if story.tls else "",
+        }
+        text = "".join(f"{name} = {value}\n" for name, value in lines.items())
+        (self.folder / "home/.s3cfg").write_text(f"[default]\n{text}", encoding="utf-8")
+
+    def ours(self, text: str) -> str:
+        """The guides' text with our port, folders, checksums and upload id."""
+        for host in HOSTS:
+            text = text.replace(host, self._here)
+        text = FOLDERS.sub(lambda found: f"{self.folder}{found[0]}", text)
+        for value, actual in self._values.items():
+            text = text.replace(value, actual)
+        return text.replace(UPLOAD_ID, self._upload_id)
+
+    def run(self, command: str) -> Result:
+        return run_on_terminal(self.ours(command), self._env, self.folder)
+
+    def play(self, step: Step) -> Result:
+        """Runs a step, and takes note of an upload's id, as its reader has to."""
+        for name, text in step.writes.items():
+            (self.folder / name).write_text(self.ours(text), encoding="utf-8")
+        result = self.run(step.instead or step.command)
+        if found := re.search(r'"UploadId": "(\w+)"', result.output):
+            self._upload_id = found[1]
+        return result
+
+
+@pytest.fixture(params=TABLE.story, ids=lambda story: story.name)
+def story(request: pytest.FixtureRequest) -> Story:
+    found: Story = request.param
+    return found
+
+
+@pytest.fixture
+def stage(story: Story, tmp_path: Path, certificate: tuple[Path, Path]) -> Iterator[Stage]:
+    """A stage for a story, set up."""
+    tls = {"tls_cert": certificate[0], "tls_key": certificate[1]} if story.tls else {}
+    with serve(auth=True, repos_port=None, **tls) as server:
+        stage = Stage(story, server, tmp_path, certificate[0])
+        for command in story.setup:
+            result = stage.run(command)
+            assert result.code == 0, result
+        yield stage
+
+
+def test_guides(story: Story, stage: Stage) -> None:
+    """Each command of a story succeeds and prints what the guide shows, or else what the table says and why."""
+    for step in story.step:
+        result = stage.play(step)
+        assert (result.code != 0) == step.fails, f"$ {result.command}\n{result.output}"
+        expected = step.output if step.prints is None else step.prints
+        if expected is not None:
+            compare(stage.ours(expected), result)
+
+
+def compare(expected: str, result: Result) -> None:
+    """Fails unless the output is what was expected, as far as it can be the same."""
+    assert "WARNING" not in result.output, f"$ {result.command}\n{result.output}"
+    if expected.strip().startswith("{"):
+        assert_has(json.loads(expected), json.loads(result.output), result.command)
+        return
+    pattern = r"\s+".join(re.escape(word) for word in same(expected).split()).replace(re.escape("..."), ".*?")
+    assert re.fullmatch(pattern, same(result.output).strip(), re.DOTALL), (
+        f"$ {result.command}\n{result.output}\ninstead of\n{expected}"
+    )
+
+
+def same(text: str) -> str:
+    """The text without what differs from run to run."""
+    for pattern, name in VARIABLE:
+        text = re.sub(pattern, name, text)
+    return text
+
+
+def assert_has(expected: Any, actual: Any, where: str) -> None:
+    """Fails unless ``actual`` has all that ``expected`` has; it may have more fields."""
+    if isinstance(expected, dict):
+        for name, value in expected.items():
+            assert name in actual, f"{where}: {name} is missing in {actual}"
+            assert_has(value, actual[name], f"{where}.{name}")
+    elif isinstance(expected, list):
+        assert len(expected) == len(actual), f"{where}: {actual}"
+        for index, (one, other) in enumerate(zip(expected, actual, strict=True)):
+            assert_has(one, other, f"{where}[{index}]")
+    elif where.endswith(".ETag"):
+        assert actual == f'"{expected}"', where
+    elif where.endswith(".LastModified"):
+        assert actual, where
+    else:
+        assert actual == expected, where
+
+
+def test_the_table_gives_its_reasons() -> None:
+    """Whatever is not run or does not print what a guide shows has its reason beside it, and every command is s3cmd's or aws's."""
+    for story in TABLE.story:
+        for step in story.step:
+            departs = step.instead is not None or step.fails or None not in {step.output, step.prints}
+            assert bool(step.why) == departs, step.command
+            assert shlex.split(step.instead or step.command)[0] in {"aws", "s3cmd", "diff"}
+    assert all(each.why and each.commands for each in TABLE.left_out)
