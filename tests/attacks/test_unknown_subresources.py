@@ -54,19 +54,21 @@ def test_a_sub_resource_of_no_bucket_makes_none(world: World, query: str) -> Non
     assert world.send(Request("HEAD", "/never-made"), world.alice).status == 404
 
 
-@pytest.mark.parametrize("name", sorted(OPERATIONS))
+# Its request is that of ListBuckets.
+ALIASES = {"ListDirectoryBuckets"}
+
+
+@pytest.mark.parametrize("name", sorted(OPERATIONS.keys() - HANDLERS.keys() - ALIASES))
 def test_what_is_planned_for_later_does_nothing_now(world: World, bucket: str, name: str) -> None:
     """An operation that is not implemented is 501 by its own request, and leaves bucket and object alone."""
-    if name in HANDLERS:
-        return
     operation = OPERATIONS[name]
     before = world.bucket_state(bucket)
     path = {"service": "/", "bucket": f"/{bucket}", "object": f"/{bucket}/key"}[operation.level]
     values = dict(operation.values)
     query = "&".join(f"{field}={values[field]}" if field in values else field for field in operation.query)
-    reply = world.send(
-        Request(operation.method, path, query, body=b"<a/>" if operation.method == "PUT" else b""), world.alice
-    )
+    chosen_by = {header.replace("-", "_"): "x" for header in operation.chosen_by}
+    body = b"<a/>" if operation.method in {"PUT", "POST"} else b""
+    reply = world.send(Request(operation.method, path, query, body=body).with_headers(**chosen_by), world.alice)
     assert reply.status == 501
     assert operation.method == "HEAD" or reply.code == "NotImplemented"
     assert world.bucket_state(bucket) == before
@@ -85,7 +87,6 @@ def test_what_is_planned_for_later_does_nothing_now(world: World, bucket: str, n
         ("PUT", "uploads"),
         ("DELETE", "uploads"),
         ("DELETE", "partNumber=1"),
-        ("DELETE", "uploadId="),
         ("PUT", "acl&tagging"),
         ("PUT", "tagging&uploadId=x&partNumber=1"),
         ("DELETE", "acl"),

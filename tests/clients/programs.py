@@ -67,7 +67,9 @@ def run(
     result = Result(
         " ".join(arguments), done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
     )
-    assert code is None or result.code == code, f"{result.command} ended with {result.code}\n{result.output}{result.errors}"
+    assert code is None or result.code == code, (
+        f"{result.command} ended with {result.code}\n{result.output}{result.errors}"
+    )
     return result
 
 

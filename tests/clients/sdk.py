@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 
 class Pipe(io.RawIOBase):
@@ -18,8 +21,8 @@ class Pipe(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def read(self, size: int | None = -1) -> bytes:
-        return self._data.read(size)
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        return self._data.readinto(buffer)
 
 
 def code(error: pytest.ExceptionInfo[ClientError]) -> tuple[int, str]:

@@ -1,4 +1,4 @@
-"""boto3 with its defaults, against a server that checks every request: objects, checksums, conditions, copies and tags."""
+"""boto3 with its defaults, against a server that checks every request."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ ODD_KEYS = {
 def test_a_large_file_is_uploaded_in_parts_and_downloaded(
     s3: Any, bucket: str, large_bytes: bytes, tmp_path: Path
 ) -> None:
-    """The transfer manager sends and fetches a file of many parts, and the object has a multipart object's ETag and checksum."""
+    """The transfer manager sends and fetches a file in parts; the object has the ETag and checksum of one in parts."""
     (tmp_path / "up").write_bytes(large_bytes)
     s3.upload_file(str(tmp_path / "up"), bucket, "large")
     s3.download_file(bucket, "large", str(tmp_path / "down"))
@@ -182,7 +182,7 @@ def test_headers_and_metadata_come_back(s3: Any, bucket: str) -> None:
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_every_checksum_is_verified_kept_and_shown(s3: Any, bucket: str, algorithm: str) -> None:
-    """A checksum of any algorithm that botocore computes is verified, kept, and verified again by the client on reading."""
+    """A checksum of any algorithm that botocore computes is verified, kept, and verified by the client on reading."""
     name = f"Checksum{algorithm}"
     put = s3.put_object(Bucket=bucket, Key="object", Body=b"some bytes", ChecksumAlgorithm=algorithm)
     head = s3.head_object(Bucket=bucket, Key="object", ChecksumMode="ENABLED")
@@ -193,7 +193,8 @@ def test_every_checksum_is_verified_kept_and_shown(s3: Any, bucket: str, algorit
 
 @pytest.mark.parametrize("algorithm", [*ALGORITHMS, "MD5"])
 def test_a_wrong_checksum_is_refused(connect: Connect, bucket: str, algorithm: str) -> None:
-    """Bytes that are not what their checksum says are not stored. (boto3 would try again: it takes it for a bad line.)"""
+    """Bytes that are not what their checksum says are not stored."""
+    # By itself boto3 tries again, four times: it takes it for a bad line.
     client = connect(config=Config(retries={"total_max_attempts": 1}))
     client.put_object(Bucket=bucket, Key="object", Body=b"some bytes", ChecksumAlgorithm="CRC32")
     wrong = base64.b64encode(bytes(DIGEST_SIZES[algorithm])).decode()
@@ -207,7 +208,7 @@ def test_a_wrong_checksum_is_refused(connect: Connect, bucket: str, algorithm: s
 def test_every_checksum_goes_with_the_parts_of_an_upload(
     s3: Any, bucket: str, algorithm: str, large_bytes: bytes
 ) -> None:
-    """The transfer manager uploads parts with any algorithm; attributes show the checksum of the whole and of each part."""
+    """The transfer manager uploads parts with any algorithm; attributes show the checksum of the whole."""
     data = large_bytes[: PART + 11]
     config = TransferConfig(multipart_threshold=PART, multipart_chunksize=PART)
     extra = {"ChecksumAlgorithm": algorithm}
@@ -312,7 +313,9 @@ def test_versions(s3: Any, bucket: str) -> None:
 def test_copies_keep_or_replace_metadata_and_tags(s3: Any, make_bucket: MakeBucket) -> None:
     """A copy has the source's metadata and tags unless it is told to have its own; to copy onto itself it has to be."""
     source, target = make_bucket(), make_bucket()
-    s3.put_object(Bucket=source, Key="object", Body=b"data", Metadata={"a": "1"}, ContentType="text/plain", Tagging="t=1")
+    s3.put_object(
+        Bucket=source, Key="object", Body=b"data", Metadata={"a": "1"}, ContentType="text/plain", Tagging="t=1"
+    )
     s3.copy_object(Bucket=target, Key="same", CopySource=f"{source}/object")
     s3.copy_object(
         Bucket=target,
@@ -472,7 +475,7 @@ def test_any_region(connect: Connect, region: str) -> None:
 
 
 def test_the_resource_api(server: ServerProcess, bucket: str) -> None:
-    """boto3's resources list, read, copy, tell versions and delete all that is in a bucket; waiters see what happened."""
+    """boto3's resources list, read, copy and delete all that is in a bucket; waiters see what happened."""
     resource = boto3.resource(
         "s3",
         endpoint_url=server.url,

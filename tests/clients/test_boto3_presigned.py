@@ -23,6 +23,7 @@ def signer(request: pytest.FixtureRequest, connect: Connect) -> Any:
 
 
 def send(method: str, url: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> Any:
+    """The answer to a request as a browser would make it."""
     with urllib3.PoolManager(retries=False) as pool:
         return pool.request(method, url, body=body, headers=headers or {})
 
@@ -75,7 +76,8 @@ def test_headers_that_were_signed_have_to_come(signer: Any, s3: Any, bucket: str
 
 def test_parts_of_an_upload(signer: Any, s3: Any, bucket: str) -> None:
     """A browser can upload the parts of an upload that somebody else starts and completes."""
-    upload = {"Bucket": bucket, "Key": "object", "UploadId": s3.create_multipart_upload(Bucket=bucket, Key="object")["UploadId"]}
+    upload = {"Bucket": bucket, "Key": "object"}
+    upload["UploadId"] = s3.create_multipart_upload(**upload)["UploadId"]
     parts = []
     for number, data in (1, b"x" * 5 * MIB), (2, b"y"):
         url = signer.generate_presigned_url("upload_part", {**upload, "PartNumber": number})
@@ -102,7 +104,9 @@ def test_an_old_version(signer: Any, s3: Any, bucket: str) -> None:
 
 @pytest.mark.parametrize("signature", SIGNATURES)
 @pytest.mark.parametrize("place", ["http://127.0.0.1:{}/s3", "http://localhost:{}", "http://localhost:{}/s3"])
-def test_at_every_endpoint(server: ServerProcess, connect: Connect, bucket: str, signature: str | None, place: str) -> None:
+def test_at_every_endpoint(
+    server: ServerProcess, connect: Connect, bucket: str, signature: str | None, place: str
+) -> None:
     """URLs presigned for /s3 and for another name of this machine are as good."""
     config = Config(signature_version=signature, s3={"addressing_style": "path"})
     signer = connect(endpoint_url=place.format(server.port), config=config)

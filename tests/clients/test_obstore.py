@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
+import datetime as dt
 import hashlib
 import io
 from typing import Any
@@ -20,6 +20,7 @@ from tidegate.testing import ServerProcess
 
 
 def connect(server: ServerProcess, bucket: str, **options: Any) -> S3Store:
+    """A bucket of a server, by plain HTTP."""
     return S3Store(
         bucket, endpoint=server.url, region=REGION, virtual_hosted_style_request=False,
         client_options={"allow_http": True}, **options,
@@ -28,10 +29,12 @@ def connect(server: ServerProcess, bucket: str, **options: Any) -> S3Store:
 
 @pytest.fixture
 def store(server: ServerProcess, bucket: str) -> S3Store:
+    """An empty bucket, with the administrator's keys."""
     return connect(server, bucket, access_key_id=server.access_key, secret_access_key=server.secret_key)
 
 
 def read(store: S3Store, path: str, **options: Any) -> bytes:
+    """The bytes of an object."""
     return bytes(obstore.get(store, path, **options).bytes())
 
 
@@ -107,7 +110,7 @@ def test_versions(store: S3Store, s3: Any, bucket: str) -> None:
 def test_signed_urls(store: S3Store) -> None:
     """Signed URLs write and read."""
     with urllib3.PoolManager(retries=False) as pool:
-        minute = datetime.timedelta(minutes=1)
+        minute = dt.timedelta(minutes=1)
         assert pool.request("PUT", obstore.sign(store, "PUT", "a b+ü", minute), body=b"data").status == 200
         assert pool.request("GET", obstore.sign(store, "GET", "a b+ü", minute)).data == b"data"
 

@@ -45,7 +45,7 @@ def test_an_unknown_certificate_is_not_trusted(connect: Connect, tls_server: Ser
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_boto3_sends_checksums_as_trailers(client: Any, bucket: str, algorithm: str) -> None:
-    """Bodies that cannot be read twice are put with a checksum of any algorithm behind them, which is verified and kept."""
+    """Bodies that cannot be read twice are put with a checksum of any algorithm behind them, which is kept."""
     for size in 0, 1, 64 * 1024, 3 * MIB + 1:
         data = bytes(size)
         put = client.put_object(
@@ -114,6 +114,7 @@ def test_minio(tls_server: ServerProcess, certificate: tuple[Path, Path], large_
         )
         minio.make_bucket(bucket_name="tls-minio")
         data = large_bytes[: 9 * MIB]
-        minio.put_object(bucket_name="tls-minio", object_name="large", data=Pipe(data), length=-1, part_size=5 * MIB)
+        stream = io.BufferedReader(Pipe(data))
+        minio.put_object(bucket_name="tls-minio", object_name="large", data=stream, length=-1, part_size=5 * MIB)
         with minio.get_object(bucket_name="tls-minio", object_name="large") as answer:
             assert answer.read() == data

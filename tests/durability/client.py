@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import TracebackType
+    from typing import Self
 
 SECONDS = 60.0
 
@@ -54,16 +55,20 @@ class Client:
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
 
-    def __enter__(self) -> Client:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
         self._connection.close()
 
-    def ask(self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None, **query: str) -> Answer:
+    def ask(
+        self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None, **query: str
+    ) -> Answer:
         """One request; ``path`` is ``bucket`` or ``bucket/key``. Underscores in names of the query stand for dashes."""
         words = urlencode(_dashed(query))
         target = f"/{quote(path)}?{words}" if words else f"/{quote(path)}"
@@ -81,7 +86,7 @@ class Client:
         return self.ask("PUT", path, body, _dashed(headers))
 
     def get(self, path: str, **query: str) -> Answer:
-        return self.ask("GET", path, **query)
+        return self.ask("GET", path, b"", None, **query)
 
     def copy(self, source: str, path: str) -> Answer:
         return self.ask("PUT", path, headers={"x-amz-copy-source": quote(f"/{source}")})

@@ -90,6 +90,7 @@ def execute(data: Path, *statements: str) -> None:
 
 
 def query(data: Path, sql: str) -> list[tuple[Any, ...]]:
+    """The rows of a query."""
     with closing(sqlite3.connect(data / "catalog.db")) as connection:
         return connection.execute(sql).fetchall()
 

@@ -1,7 +1,7 @@
 """Writers that know what they were promised.
 
-A writer has keys of its own, and a journal of each: what was acknowledged, and what was asked for and never answered. Whatever
-happens to the server meanwhile, what it keeps has to be explained by the journal.
+A writer has keys of its own, and a journal of each: what was acknowledged, and what was asked for and never answered.
+Whatever happens to the server meanwhile, what it keeps has to be explained by the journal.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import random
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.durability.client import Client, element
@@ -23,17 +24,19 @@ KEPT = "kept"
 KEYS = 6  # of each writer in each bucket
 MIN_PART = 5 * 1024 * 1024
 
-# Pieces of content, each a number and a size. The number is repeated all over: half of one write beside half of another shows.
+# Pieces of content, each a number and a size. The number is repeated all over: half of one write beside half of another
+# shows.
 Content = tuple[tuple[int, int], ...]
 
 SEVERED = (OSError, http.client.HTTPException)
 
 
 def content_bytes(content: Content) -> bytes:
+    """The bytes that a content stands for."""
     return b"".join((number.to_bytes(8) * (size // 8 + 1))[:size] for number, size in content)
 
 
-class Lost(Exception):
+class LostError(Exception):
     """The answer never came: nobody knows what was done."""
 
 
@@ -126,20 +129,20 @@ class Writer:
                     try:
                         action()
                         self.acknowledged += 1
-                    except Lost:
+                    except LostError:
                         self.doubted += 1
                         self._stop_wanted.wait(0.02)
         except BaseException as error:  # noqa: BLE001 - told by whoever waits for this thread
             self.error = error
 
-    # --- asking --------------------------------------------------------------------------------------------------------
+    # --- asking -------------------------------------------------------------------------------------------------------
 
     def _ask(self, ask: Callable[[], Answer], *wanted: int) -> Answer:
-        """An answer of one of the statuses that can be. Raises Lost."""
+        """An answer of one of the statuses that can be. Raises LostError."""
         try:
             answer = ask()
         except SEVERED:
-            raise Lost from None
+            raise LostError from None
         assert answer.status in wanted, (answer.status, answer.body)
         return answer
 
@@ -157,12 +160,12 @@ class Writer:
         key = self._random.choice(list(self.kept))
         return key, self.kept[key]
 
-    # --- a bucket without versions -------------------------------------------------------------------------------------
+    # --- a bucket without versions ------------------------------------------------------------------------------------
 
     def _write(self, journal: Plain, content: Content | None, ask: Callable[[], Answer], *wanted: int) -> Answer:
         try:
             answer = self._ask(ask, *wanted)
-        except Lost:
+        except LostError:
             journal.doubt(content)
             raise
         if answer.status < 300:
@@ -208,7 +211,9 @@ class Writer:
             return
         added = self._new()
         offset = {"x-amz-write-offset-bytes": str(sum(size for _, size in old))}
-        self._write(journal, old + added, lambda: self._client.put(f"{PLAIN}/{key}", content_bytes(added), **offset), 200)
+        self._write(
+            journal, old + added, lambda: self._client.put(f"{PLAIN}/{key}", content_bytes(added), **offset), 200
+        )
 
     def _copy(self) -> None:
         source, from_journal = self._pick_plain()
@@ -227,8 +232,9 @@ class Writer:
         content, ask = self._begin_upload(f"{PLAIN}/{key}")
         try:
             self._write(journal, content, ask, 200)
-        except Lost:
-            # The parts were acknowledged, and so they are there: asking again completes the upload, or says that it was.
+        except LostError:
+            # The parts were acknowledged, and so they are there: asking again completes the upload, or says that it
+            # was.
             self._stop_wanted.wait(0.1)
             self._write(journal, content, ask, 200)
 
@@ -243,16 +249,16 @@ class Writer:
         etags = []
         for number, part in enumerate(parts, 1):
             body = content_bytes(part)
-            put = lambda body=body, number=number: client.ask("PUT", path, body, uploadId=upload, partNumber=str(number))  # noqa: E731
+            put = partial(client.ask, "PUT", path, body, uploadId=upload, partNumber=str(number))
             etags.append(self._ask(put, 200).etag)
         return sum(parts, ()), lambda: client.complete(path, upload, etags)
 
-    # --- a bucket with versions ----------------------------------------------------------------------------------------
+    # --- a bucket with versions ---------------------------------------------------------------------------------------
 
     def _write_version(self, journal: Kept, content: Content | None, ask: Callable[[], Answer], status: int) -> None:
         try:
             answer = self._ask(ask, status)
-        except Lost:
+        except LostError:
             journal.doubt(content)
             raise
         journal.acknowledge(content, answer.headers["x-amz-version-id"])
@@ -260,9 +266,7 @@ class Writer:
     def _put_version(self) -> None:
         key, journal = self._pick_kept()
         content = self._new()
-        self._write_version(
-            journal, content, lambda: self._client.put(f"{KEPT}/{key}", content_bytes(content)), 200
-        )
+        self._write_version(journal, content, lambda: self._client.put(f"{KEPT}/{key}", content_bytes(content)), 200)
 
     def _copy_version(self) -> None:
         source, from_journal = self._pick_plain()
@@ -290,7 +294,7 @@ class Writer:
         content, ask = self._begin_upload(f"{KEPT}/{key}")
         self._write_version(journal, content, ask, 200)
 
-    # --- afterwards ----------------------------------------------------------------------------------------------------
+    # --- afterwards ---------------------------------------------------------------------------------------------------
 
     def verify(self, client: Client, plain: dict[str, Listed], kept: dict[str, list[Listed]]) -> None:
         """Holds what the server lists and serves against the journals, and settles what was in doubt.
@@ -327,7 +331,9 @@ def _verify_versions(client: Client, key: str, journal: Kept, listed: list[Liste
                 break
             assert event.may_be_gone, f"{key}: the version {event.version_id} is missing"
         assert not event.is_gone, f"{key}: the version {entry.version_id} was deleted"
-        assert _is(held, event.content), f"{key}: {entry.version_id} holds {_described(held)} instead of {event.content}"
+        assert _is(held, event.content), (
+            f"{key}: {entry.version_id} holds {_described(held)} instead of {event.content}"
+        )
         found.append(Event(event.content, entry.version_id))
     for event in events[position:]:
         assert event.may_be_gone, f"{key}: the version {event.version_id} is missing"

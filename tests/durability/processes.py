@@ -43,7 +43,7 @@ def kill(pid: int) -> None:
 
 def descriptors(pid: int) -> int:
     """How many files and sockets a process has open."""
-    return len(os.listdir(f"/proc/{pid}/fd"))
+    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
 
 
 def peak_memory(pid: int) -> int:

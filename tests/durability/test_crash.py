@@ -32,12 +32,11 @@ LOAD_SECONDS = (0.5, 2.0)
 @needs_proc
 @pytest.mark.timeout(60 + 30 * ROUNDS)
 def test_killed_at_any_moment(tmp_path: Path) -> None:
-    """After kill -9 of workers and of the whole server, under load, every acknowledged write is there with its exact bytes, no other
-    is half there, no listing shows what cannot be read, and fsck finds nothing.
+    """After kill -9 of workers and of the whole server, under load, every acknowledged write is there with its exact
+    bytes, no other is half there, no listing shows what cannot be read, and fsck finds nothing.
     """
     data = tmp_path / "data"
     seed = random.randrange(2**32)
-    print(f"seed {seed}")
     chance = random.Random(seed)
     writers = [Writer(number, seed) for number in range(WRITERS)]
     with serve(data, workers=2) as server, Client(server.port) as client:

@@ -1,10 +1,14 @@
-"""An answer comes after the disk has what it promises: every write is followed by an fsync before anyone hears of success."""
+"""An answer comes after the disk has what it promises: every write is followed by an fsync before anyone hears of
+success.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
 from contextlib import closing
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import apsw
@@ -12,6 +16,7 @@ import pytest
 
 from tests.durability.folder import INLINE_LIMIT, LARGE, SMALL
 from tests.durability.processes import needs_proc
+from tidegate import errors
 from tidegate.blobs.local import LocalBlobs
 from tidegate.catalog import buckets
 from tidegate.catalog.sqlite import SQLite, connect
@@ -19,7 +24,6 @@ from tidegate.gateway import open_gateway
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
-    from pathlib import Path
 
     from tidegate.gateway import Gateway
 
@@ -47,11 +51,11 @@ class _File(apsw.VFSFile):
         self._disk = disk
         self._path = name.filename() if isinstance(name, apsw.URIFilename) else str(name)
 
-    def xWrite(self, data: Any, offset: int) -> None:
+    def xWrite(self, data: Any, offset: int) -> None:  # noqa: N802 - SQLite's name
         self._disk.note("write", self._path)
         super().xWrite(data, offset)
 
-    def xSync(self, flags: int) -> None:
+    def xSync(self, flags: int) -> None:  # noqa: N802 - same
         super().xSync(flags)
         self._disk.note("sync", self._path)
 
@@ -64,7 +68,7 @@ class _FileSystem(apsw.VFS):
         self._below = apsw.vfs_names()[0]
         super().__init__("watched", self._below, makedefault=True)
 
-    def xOpen(self, name: Any, flags: list[int]) -> _File:
+    def xOpen(self, name: Any, flags: list[int]) -> _File:  # noqa: N802 - same
         return _File(self._disk, self._below, name, flags)
 
 
@@ -76,7 +80,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
 
     def watch(name: str, what: str) -> None:
         def call(descriptor: int, *rest: Any) -> Any:
-            path = os.readlink(f"/proc/self/fd/{descriptor}")
+            path = str(Path(f"/proc/self/fd/{descriptor}").readlink())
             outcome = real[name](descriptor, *rest)
             watched.note(what, path)
             return outcome
@@ -103,17 +107,22 @@ def test_synchronous_is_full(tmp_path: Path) -> None:
 
 @needs_proc
 def test_commit_is_synced_before_it_is_acknowledged(tmp_path: Path, disk: Disk) -> None:
-    """When a write to the catalog has returned, nothing of it is unsynced; and a sync is shared by those who write together."""
+    """When a write to the catalog has returned, nothing of it is unsynced; and a sync is shared by those who write
+    together.
+    """
 
     async def run() -> None:
         catalog = SQLite(tmp_path)
         for name in ("one", "two"):
             disk.events.clear()
-            await catalog.write(lambda tx, name=name: buckets.create(tx, name, "", "", 0))
+            await catalog.write(partial(buckets.create, name=name, owner="", region="", now=0))
             assert ("write", str(tmp_path / "catalog.db-wal")) in disk.events
             assert disk.unsynced() == set()
         disk.events.clear()
-        many = [catalog.write(lambda tx, name=name: buckets.create(tx, f"many-{name}", "", "", 0)) for name in range(64)]
+        many = [
+            catalog.write(partial(buckets.create, name=f"many-{name}", owner="", region="", now=0))
+            for name in range(64)
+        ]
         await asyncio.gather(*many)
         assert disk.unsynced() == set()
         assert len([what for what, path in disk.events if what == "sync" and path.endswith("-wal")]) < 64
@@ -159,9 +168,36 @@ def test_blob_is_synced_before_the_catalog_names_it(tmp_path: Path, disk: Disk) 
     asyncio.run(run())
 
 
+def remove_all(folder: Path) -> None:
+    """Removes every blob, one at least."""
+    paths = list(folder.glob("*/*"))
+    assert paths
+    for path in paths:
+        path.unlink()
+
+
+def test_file_that_is_removed_while_it_is_written(tmp_path: Path) -> None:
+    """A writer whose file somebody removes does not say that it is stored."""
+
+    async def run() -> None:
+        store = LocalBlobs(tmp_path)
+        writer = store.writer([])
+        await writer.write(LARGE)
+        await writer.flush()
+        remove_all(tmp_path)
+        with pytest.raises(errors.ServiceUnavailable):
+            await writer.finish()
+        await writer.abort()
+        store.close()
+
+    asyncio.run(run())
+
+
 @needs_proc
 def test_first_write_to_a_new_folder(tmp_path: Path, disk: Disk) -> None:
-    """The folders of a new data folder are durable before anything is in them, and its key file before a secret needs it."""
+    """The folders of a new data folder are durable before anything is in them, and its key file before a secret needs
+    it.
+    """
 
     async def run(work: Callable[[Gateway], Awaitable[object]]) -> None:
         gateway = open_gateway(tmp_path / "data", inline_limit=INLINE_LIMIT)

@@ -1,4 +1,6 @@
-"""Damage on the disk, clients that leave, and bodies that are not what was announced: a clear error, and nothing else is touched."""
+"""Damage on the disk, clients that leave, and bodies that are not what was announced: a clear error, and nothing else
+is touched.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from tests.durability.client import Client, element
 from tests.durability.folder import LARGE, MIB, SMALL, check, execute, file_of, files, fill, flip, query
 from tests.durability.processes import descriptors, eventually, needs_proc, workers
 from tests.server.wire import connect
-from tidegate.testing import serve
+from tidegate.testing import ServerError, serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +66,8 @@ def test_damaged_inline_blob(tmp_path: Path) -> None:
     execute(
         tmp_path,
         """UPDATE small_blobs SET data = zeroblob(length(data)) WHERE id IN
-           (SELECT h.blob FROM head h JOIN buckets b ON b.log = h.log WHERE b.name = 'plain' AND h.key = CAST('small' AS BLOB))""",
+           (SELECT h.blob FROM head h JOIN buckets b ON b.log = h.log
+            WHERE b.name = 'plain' AND h.key = CAST('small' AS BLOB))""",
     )
     with serve(tmp_path) as server, Client(server.port) as client:
         for key in ("small", "small-copy"):
@@ -79,8 +82,8 @@ def test_damaged_inline_blob(tmp_path: Path) -> None:
 
 
 def test_damaged_file(tmp_path: Path) -> None:
-    """A file with a wrong byte at its beginning answers 500; further on what comes before it is served and then the connection breaks;
-    a range that does not touch the damage is served.
+    """A file with a wrong byte at its beginning answers 500; further on what comes before it is served and then the
+    connection breaks; a range that does not touch the damage is served.
     """
     body = LARGE * 12
     with serve(tmp_path) as server, Client(server.port) as client:
@@ -114,6 +117,26 @@ def test_missing_file(tmp_path: Path) -> None:
         client.ask("DELETE", "plain/copy").expect(204)
         client.get("plain/copy").expect(404)
     assert check(tmp_path) == []
+
+
+def test_missing_catalog(tmp_path: Path) -> None:
+    """A folder whose catalog is gone is not begun anew, which would sweep up every blob: the server refuses, and all is
+    well when the catalog is back.
+    """
+    fill(tmp_path)
+    known = files(tmp_path)
+    content = (tmp_path / "catalog.db").read_bytes()
+    (tmp_path / "catalog.db").unlink()
+    for _ in range(2):
+        with pytest.raises(ServerError) as caught, serve(tmp_path):
+            pass
+        assert "their catalog is gone" in str(caught.value)
+        assert files(tmp_path) == known
+        (tmp_path / "catalog.db").touch()  # a second try with what a crash may leave of one
+    (tmp_path / "catalog.db").write_bytes(content)
+    with serve(tmp_path) as server, Client(server.port) as client:
+        assert client.get("plain/large").expect().body == LARGE
+    assert files(tmp_path) == known
 
 
 def test_damage_gets_no_new_checksum(bucket: Bucket) -> None:

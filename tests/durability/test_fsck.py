@@ -1,4 +1,6 @@
-"""``fsck`` finds each thing that can be wrong with a data folder, mends what can be mended, and names the rest as a client would."""
+"""``fsck`` finds each thing that can be wrong with a data folder, mends what can be mended, and names the rest as a
+client would.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +14,7 @@ import pytest
 from tests.cli.command import tidegate
 from tests.durability.client import Client
 from tests.durability.folder import SMALL, check, execute, file_of, files, fill, flip, query
+from tests.durability.load import KEPT, PLAIN, Writer
 from tidegate.testing import serve
 
 if TYPE_CHECKING:
@@ -35,33 +38,45 @@ def data(filled: Path, tmp_path: Path) -> Path:
 
 
 def log(bucket: str) -> str:
+    """The number of a bucket's log, as SQL."""
     return f"(SELECT log FROM buckets WHERE name = '{bucket}')"
 
 
 def at(bucket: str, key: str) -> str:
+    """A condition for the rows of a key."""
     return f"log = {log(bucket)} AND key = CAST('{key}' AS BLOB)"
 
 
 def blob(bucket: str, key: str) -> str:
+    """The number of an object's blob, as SQL."""
     return f"(SELECT blob FROM head WHERE {at(bucket, key)})"
 
 
+def first_source(bucket: str, key: str) -> str:
+    """The number of the first blob that an object is composed of, as SQL."""
+    return f"(SELECT min(source) FROM blob_parts WHERE blob = {blob(bucket, key)})"
+
+
 def faults(findings: list[Finding]) -> set[str]:
+    """What is wrong."""
     return {finding.fault for finding in findings}
 
 
 def places(findings: list[Finding]) -> set[str]:
+    """Where it is wrong."""
     return {f"{finding.bucket}/{finding.key}" for finding in findings}
 
 
+# One key's versions, the other way round.
+OLDEST = f"(SELECT min(seq) FROM history WHERE {at('kept', 'small')})"
 SWAP = (
     f"INSERT INTO history SELECT * FROM head WHERE {at('kept', 'small')}",
     f"DELETE FROM head WHERE {at('kept', 'small')}",
     f"INSERT INTO head SELECT * FROM history WHERE {at('kept', 'small')} ORDER BY seq LIMIT 1",
-    f"DELETE FROM history WHERE {at('kept', 'small')} AND seq = (SELECT min(seq) FROM history WHERE {at('kept', 'small')})",
+    f"DELETE FROM history WHERE {at('kept', 'small')} AND seq = {OLDEST}",
 )
 
-REPAIRABLE = {
+REPAIRABLE: dict[str, tuple[set[str], *tuple[str, ...]]] = {
     "references of an inline blob too high": (
         {"references-wrong"},
         f"UPDATE blobs SET refs = refs + 1 WHERE id = {blob('plain', 'small')}",
@@ -72,7 +87,7 @@ REPAIRABLE = {
     ),
     "references of a part of a composed blob too high": (
         {"references-wrong"},
-        f"UPDATE blobs SET refs = 5 WHERE id = (SELECT min(source) FROM blob_parts WHERE blob = {blob('plain', 'parts')})",
+        f"UPDATE blobs SET refs = 5 WHERE id = {first_source('plain', 'parts')}",
     ),
     "a used blob counts no reference": (
         {"references-wrong"},
@@ -138,14 +153,17 @@ REPAIRABLE = {
         f"DELETE FROM logs WHERE id = {log('kept')}",
     ),
     "a log without a bucket": ({"log-orphaned"}, "INSERT INTO logs (id) VALUES (1)"),
-    "counters": ({"counters-wrong"}, f"UPDATE logs SET objects = objects + 3, bytes = bytes - 7 WHERE id = {log('kept')}"),
+    "counters": (
+        {"counters-wrong"},
+        f"UPDATE logs SET objects = objects + 3, bytes = bytes - 7 WHERE id = {log('kept')}",
+    ),
     "an access key of nobody": ({"key-orphaned"}, "DELETE FROM users"),
 }
 
 
 @pytest.mark.parametrize("case", list(REPAIRABLE))
 def test_repairable(case: str, data: Path) -> None:
-    """Is found, told apart from all else, left alone with ``--no-repair``, and repaired once without losing anything."""
+    """Is found, told apart from all else, left alone where nothing may be repaired, and mended without a loss."""
     wanted, *statements = REPAIRABLE[case]
     before = contents(data)
     execute(data, *statements)
@@ -169,7 +187,7 @@ def contents(data: Path) -> list[tuple[object, ...]]:
     )
 
 
-DAMAGE = {
+DAMAGE: dict[str, tuple[str, set[str], *tuple[str, ...]]] = {
     "a version's blob": (
         "blob-missing",
         {"plain/large", "plain/copy"},
@@ -188,7 +206,7 @@ DAMAGE = {
     "a source of a composed blob": (
         "ranges-broken",
         {"plain/parts"},
-        f"DELETE FROM blobs WHERE id = (SELECT min(source) FROM blob_parts WHERE blob = {blob('plain', 'parts')})",
+        f"DELETE FROM blobs WHERE id = {first_source('plain', 'parts')}",
     ),
     "ranges that end too early": (
         "ranges-broken",
@@ -208,7 +226,8 @@ DAMAGE = {
     "no ranges at all": (
         "ranges-broken",
         {"plain/grown"},
-        f"UPDATE blobs SET refs = refs - 1 WHERE id IN (SELECT source FROM blob_parts WHERE blob = {blob('plain', 'grown')})",
+        f"""UPDATE blobs SET refs = refs - 1
+            WHERE id IN (SELECT source FROM blob_parts WHERE blob = {blob("plain", "grown")})""",
         f"DELETE FROM blob_parts WHERE blob = {blob('plain', 'grown')}",
     ),
     "inline bytes": (
@@ -230,7 +249,7 @@ DAMAGE = {
         "bytes-damaged",
         {"plain/grown"},
         f"""UPDATE small_blobs SET data = zeroblob(length(data))
-            WHERE id IN (SELECT source FROM blob_parts WHERE blob = {blob('plain', 'grown')})""",
+            WHERE id IN (SELECT source FROM blob_parts WHERE blob = {blob("plain", "grown")})""",
     ),
     "a file's name": (
         "bytes-missing",
@@ -316,7 +335,9 @@ def test_repair_keeps_what_a_size_was_right_about(data: Path) -> None:
 
 
 def test_files_that_nothing_names(data: Path) -> None:
-    """What an upload left that a crash cut short is no damage: it is told, and removed where no server works on the folder."""
+    """What an upload left that a crash cut short is no damage: it is told, and removed where no server works on the
+    folder.
+    """
     known = files(data)
     stray = data / "blobs" / "ab" / ("ab" * 16)
     stray.write_bytes(b"half an upload")
@@ -348,7 +369,9 @@ def test_secrets_of_another_key_file(data: Path) -> None:
 def test_damaged_index(data: Path) -> None:
     """What SQLite itself finds wrong with its file is told."""
     execute(data, "PRAGMA wal_checkpoint(TRUNCATE)")
-    ((page, size),) = query(data, "SELECT rootpage, page_size FROM sqlite_schema, pragma_page_size WHERE name = 'blobs_file'")
+    ((page, size),) = query(
+        data, "SELECT rootpage, page_size FROM sqlite_schema, pragma_page_size WHERE name = 'blobs_file'"
+    )
     flip(data / "catalog.db", page * size - 3)  # cells are filled in from a page's end
     assert "catalog-damaged" in faults(check(data))
 
@@ -384,6 +407,27 @@ def test_repair_beside_a_server(data: Path) -> None:
         assert {each["fault"] for each in ran.values[:-1]} == {"references-wrong", "counters-wrong"}
         assert tidegate("fsck", "--data", data).code == 0
         assert client.get("plain/small").expect().body == SMALL
+
+
+def test_no_false_alarm(tmp_path: Path) -> None:
+    """Beside writers and a collector that leaves no grace, a check finds nothing wrong."""
+    data = tmp_path / "data"
+    writers = [Writer(number, 2) for number in range(4)]
+    with serve(data, workers=2) as server, Client(server.port) as client:
+        client.make_bucket(PLAIN)
+        client.make_bucket(KEPT, "Enabled")
+        threads = [writer.start_on(server.port) for writer in writers]
+        try:
+            for _ in range(4):
+                assert check(data) == []
+                assert tidegate("gc", "--data", data, "--grace", "0").code == 0
+        finally:
+            for writer in writers:
+                writer.stop()
+            for thread in threads:
+                thread.join()
+    assert [writer.error for writer in writers] == [None] * len(writers)
+    assert check(data) == []
 
 
 def test_one_check_at_a_time(data: Path) -> None:

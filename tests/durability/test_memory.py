@@ -36,8 +36,9 @@ def test_large_body(tmp_path: Path, framing: str) -> None:
                     connection.send(PIECE)
             else:
                 connection.send(
-                    "PUT /bucket/key HTTP/1.1\r\nHost: x\r\nContent-Encoding: aws-chunked\r\nTransfer-Encoding: chunked\r\n"
-                    f"X-Amz-Decoded-Content-Length: {SIZE}\r\nX-Amz-Content-Sha256: STREAMING-UNSIGNED-PAYLOAD-TRAILER\r\n\r\n"
+                    "PUT /bucket/key HTTP/1.1\r\nHost: x\r\nContent-Encoding: aws-chunked\r\n",
+                    "Transfer-Encoding: chunked\r\nX-Amz-Content-Sha256: STREAMING-UNSIGNED-PAYLOAD-TRAILER\r\n",
+                    f"X-Amz-Decoded-Content-Length: {SIZE}\r\n\r\n",
                 )
                 for _ in range(SIZE // MIB):
                     connection.send(f"{MIB + 10:x}\r\n", f"{MIB:x}\r\n", PIECE, "\r\n", "\r\n")

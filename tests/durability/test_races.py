@@ -1,4 +1,6 @@
-"""Writers of one key in different worker processes: one order of all writes, and conditions that hold when the write does."""
+"""Writers of one key in different worker processes: one order of all writes, and conditions that hold when the write
+does.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,9 @@ def test_one_creates(clients: list[Client], size: int) -> None:
 
 
 def test_one_completes(clients: list[Client]) -> None:
-    """The same holds for uploads that are completed with If-None-Match: *, against each other and against a plain write."""
+    """The same holds for uploads that are completed with If-None-Match: *, against each other and against a plain
+    write.
+    """
     for number in range(5):
         path = f"bucket/completed {number}"
         uploads = []

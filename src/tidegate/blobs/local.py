@@ -303,6 +303,8 @@ class LocalWriter:
             _write_all(self._file, bytes(self._footer))
             if self._durable:
                 os.fsync(self._file)
+            if os.fstat(self._file).st_nlink == 0:  # somebody took it for what a crash left
+                raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
             self._close()
         if self._durable:
             _sync_folder(self._store.path(self._name).parent)

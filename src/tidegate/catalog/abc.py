@@ -58,7 +58,7 @@ class Driver(Protocol):
         """
 
     def snapshot(self) -> AbstractContextManager[Reader]:
-        """A view of its own for long reads of everything, beside readers and writers, that sorts on disk rather than in memory.
+        """A view of its own for long reads of everything, which sorts on disk rather than in memory.
 
         What is read raises ``errors.DamagedCatalog`` where the engine's own files are broken.
         """

@@ -1,7 +1,7 @@
 """What must hold between the rows of a catalog, and where it does not.
 
-Each check is a query whose rows are the exceptions, so nothing is held in memory but what is wrong. A check sees one snapshot: beside
-writers it raises no false alarm. ``repair`` mends what can be mended without losing anything.
+Each check is a query whose rows are the exceptions, so nothing is held in memory but what is wrong. A check sees one
+snapshot: beside writers it raises no false alarm. ``repair`` mends what can be mended without losing anything.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class Fault(StrEnum):
 class Problem(msgspec.Struct, frozen=True):
     """Something that does not hold, and as much of where as applies.
 
-    ``key`` is UTF-8, as it is stored. ``off_by`` and ``bytes_off_by`` say how far a count is from what it should be: they stay true
-    while others write, because a right transaction changes the count and what is counted alike.
+    ``key`` is UTF-8, as it is stored. ``off_by`` and ``bytes_off_by`` say how far a count is from what it should be:
+    they stay true while others write, because a right transaction changes the count and what is counted alike.
     """
 
     fault: Fault
@@ -123,11 +123,16 @@ def _logs(tx: Reader) -> Iterator[Problem]:
     for name, log in tx.rows("SELECT name, log FROM buckets WHERE log NOT IN (SELECT id FROM logs)"):
         yield Problem(Fault.LOG_MISSING, f"the bucket {name} has no log", log)
     known = "SELECT log FROM buckets"
-    # From log to log by a seek each: there are few logs and many rows.
-    walk = "WITH RECURSIVE w (log) AS (SELECT min(log) FROM {0} UNION ALL SELECT (SELECT min(log) FROM {0} WHERE log > w.log) FROM w WHERE w.log IS NOT NULL)"  # fmt: skip  # noqa: E501
-    orphaned = {log for (log,) in tx.rows(f"SELECT id FROM logs WHERE id NOT IN ({known})")}
+    orphaned = {log for (log,) in tx.rows("SELECT id FROM logs WHERE id NOT IN (SELECT log FROM buckets)")}
     for table in ("head", "history"):
-        found = tx.rows(f"{walk.format(table)} SELECT log FROM w WHERE log IS NOT NULL AND log NOT IN ({known})")
+        # From log to log by a seek each: there are few logs and many rows.
+        found = tx.rows(
+            f"""WITH RECURSIVE walk (log) AS (
+                    SELECT min(log) FROM {table}
+                    UNION ALL SELECT (SELECT min(log) FROM {table} v WHERE v.log > walk.log) FROM walk
+                    WHERE walk.log IS NOT NULL)
+                SELECT log FROM walk WHERE log NOT IN (SELECT log FROM buckets)"""
+        )
         orphaned.update(log for (log,) in found)
     for log in sorted(orphaned):
         yield Problem(Fault.LOG_ORPHANED, f"no bucket names the log {log}", log)
@@ -167,7 +172,7 @@ def _orphans(tx: Reader) -> Iterator[Problem]:
 
 
 def _references(tx: Reader) -> Iterator[Problem]:
-    """A blob counts what refers to it. (A reference to none is found where it stands.)"""
+    """A blob counts what refers to it. A reference to none is found where it stands."""
     for blob, counted, refs in tx.rows(
         """SELECT blob, sum(counted), sum(refs) FROM (
                SELECT blob, 1 AS counted, 0 AS refs, 0 AS present FROM head WHERE blob IS NOT NULL
@@ -195,7 +200,8 @@ def _versions(tx: Reader) -> Iterator[Problem]:
     """A version points at a blob that exists and has the version's size. So does a part of an upload."""
     for table in ("head", "history"):
         for log, key, seq, version_id, blob, size, has in tx.rows(
-            f"""SELECT v.log, v.key, v.seq, v.version_id, v.blob, v.size, b.size FROM {table} v LEFT JOIN blobs b ON b.id = v.blob
+            f"""SELECT v.log, v.key, v.seq, v.version_id, v.blob, v.size, b.size
+                FROM {table} v LEFT JOIN blobs b ON b.id = v.blob
                 WHERE v.blob IS NOT NULL AND (b.id IS NULL OR b.size <> v.size)"""
         ):
             fault, detail = _content(blob, size, has)
@@ -234,18 +240,19 @@ def _blobs(tx: Reader) -> Iterator[Problem]:
                SELECT blob, sum(length) AS total, sum(wrong) AS wrong FROM (
                    SELECT p.blob, p.length,
                        s.id IS NULL OR s.kind = ?1 OR p.length <= 0 OR p.start < 0 OR p.start + p.length > s.size
-                       OR p.offset <> lag(p.offset + p.length, 1, 0) OVER (PARTITION BY p.blob ORDER BY p.offset) AS wrong
-                   FROM blob_parts p LEFT JOIN blobs s ON s.id = p.source)
+                       OR p.offset <> lag(p.offset + p.length, 1, 0) OVER each_blob AS wrong
+                   FROM blob_parts p LEFT JOIN blobs s ON s.id = p.source
+                   WINDOW each_blob AS (PARTITION BY p.blob ORDER BY p.offset))
                GROUP BY blob) r ON r.blob = b.id
            WHERE b.kind = ?1 AND b.refs > 0 AND (coalesce(r.total, 0) <> b.size OR r.wrong)""",
         (Kind.COMPOSED,),
     ):
-        detail = f"the ranges that it is made of do not make {size} bytes: they overlap, leave gaps, or lie outside ({total} in all)"
+        detail = f"the ranges that it is made of, {total} bytes, are not {size} bytes without a gap"
         yield Problem(Fault.RANGES_BROKEN, detail, blob=blob)
 
 
-# In the order in which repairs build on each other: rows get into the right table before they are counted, and orphans let go of their
-# blobs before references are.
+# In the order in which repairs build on each other: rows get into the right table before they are counted, and orphans
+# let go of their blobs before references are.
 CHECKS: tuple[Check, ...] = (
     _sequence,
     _null_twice,
@@ -289,12 +296,14 @@ def _part_place(tx: Reader, upload: str, part: int | None) -> Place:
 
 
 def places(tx: Reader, blobs: Collection[int]) -> Iterator[tuple[int, Place]]:
-    """Who would read the bytes of these blobs: each blob with a version or part that needs it. Reads the whole catalog once."""
+    """Who would read the bytes of these blobs: each blob with a version or part that needs it. Reads the whole catalog
+    once.
+    """
     needed = {blob: [blob] for blob in blobs}
     for composed, source in tx.rows("SELECT DISTINCT blob, source FROM blob_parts"):
         if source in blobs:
             needed.setdefault(composed, []).append(source)
-    names = dict(tx.rows("SELECT log, name FROM buckets"))
+    names: dict[int, str] = dict(tx.rows("SELECT log, name FROM buckets"))
     for table in ("head", "history"):
         for log, key, version_id, blob in tx.rows(
             f"SELECT log, key, version_id, blob FROM {table} WHERE blob IS NOT NULL"

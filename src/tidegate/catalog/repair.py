@@ -1,7 +1,7 @@
 """Mends what ``check`` finds, as far as that loses nothing.
 
-A problem was found in a snapshot that is past. So each repair looks again, inside its transaction, or is relative: what was off by two is
-still off by two.
+A problem was found in a snapshot that is past. So each repair looks again, inside its transaction, or is relative: what
+was off by two is still off by two.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def _null_twice(tx: Transaction, problem: Problem, _now: int) -> bool:
 
 
 def _into_history(tx: Transaction, problem: Problem, _now: int) -> bool:
-    """Puts the row of head where it belongs by its age; the newest version of the key, if an object, takes its place."""
+    """Puts a row of head where it belongs by its age; the newest version of the key, if an object, takes its place."""
     row = tx.one(
         f"SELECT {rows.VERSION_COLUMNS} FROM head WHERE log = ? AND key = ? AND seq = ?",
         (problem.log, problem.key, problem.seq),

@@ -51,6 +51,14 @@ CHECKPOINT_BYTES = 16 * 1024 * 1024
 RESTART_BYTES = 64 * 1024 * 1024
 
 
+def has_catalog(folder: Path) -> bool:
+    """Whether a catalog has been made in a folder."""
+    try:
+        return (folder / CATALOG_FILE).stat().st_size > 0
+    except FileNotFoundError:
+        return False
+
+
 def connect(path: Path, *, durable: bool = True) -> apsw.Connection:
     """A connection to the catalog file, created if it is not there, with the settings that every connection has."""
     connection = apsw.Connection(str(path), statementcachesize=STATEMENT_CACHE)

@@ -15,7 +15,8 @@ from tidegate.catalog.sqlite import BUSY_TIMEOUT_MS, SQLiteReader
 
 def faults(tx: Reader) -> Iterator[str]:
     """What SQLite finds wrong with its own pages and indexes, in its words."""
-    # A table at a time: the check of one holds up the log's being copied back for as long as it takes, not for all of them.
+    # A table at a time: the check of one holds up the log's being copied back for as long as it takes, not for all of
+    # them.
     for (table,) in list(tx.rows("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")):
         for (fault,) in tx.rows(f"PRAGMA integrity_check('{table}')"):
             if fault != "ok":
@@ -25,7 +26,8 @@ def faults(tx: Reader) -> Iterator[str]:
 def copy(source: Path, target: Path) -> None:
     """Writes a consistent copy of a catalog file, beside its readers and writers; durable when this returns.
 
-    The copy keeps no write-ahead log until somebody writes to it, so that it is one file and can be read from a disk that is read-only.
+    The copy keeps no write-ahead log until somebody writes to it, so that it is one file and can be read from a disk
+    that is read-only.
     """
     target.touch(mode=0o600)
     with (

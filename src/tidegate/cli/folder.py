@@ -1,4 +1,6 @@
-"""What the commands that work on a data folder share: its option, and one place where their errors become a line and an exit code."""
+"""What the commands that work on a data folder share: its option, and one place where their errors become a line and an
+exit code.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ _SETTING = DECLARED["data"]
 DEFAULT_DATA = Path(str(_SETTING.default))
 
 DataOption = Annotated[
-    Path, typer.Option(_SETTING.flag, envvar=_SETTING.variable, metavar=_SETTING.option.metavar, help=_SETTING.option.help)
+    Path,
+    typer.Option(_SETTING.flag, envvar=_SETTING.variable, metavar=_SETTING.option.metavar, help=_SETTING.option.help),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, one value a line.")]
 
@@ -29,9 +32,9 @@ def folder(data: Path, code: int = FAILED) -> Iterator[Path]:
     import apsw
 
     from tidegate import errors
-    from tidegate.catalog.sqlite import CATALOG_FILE
+    from tidegate.catalog.sqlite import has_catalog
 
-    if not (data / CATALOG_FILE).is_file():
+    if not has_catalog(data):
         fail(f"there is no data folder at {data}. A server makes one: tidegate serve --data {data}", code)
     try:
         yield data

@@ -1,4 +1,6 @@
-"""``tidegate fsck``, ``gc``, ``backup`` and ``restore``: looking after a data folder, beside a running server or without one."""
+"""``tidegate fsck``, ``gc``, ``backup`` and ``restore``: looking after a data folder, beside a running server or
+without one.
+"""
 
 from __future__ import annotations
 
@@ -169,13 +171,19 @@ async def _gc(data: Path, grace_seconds: int) -> None:
 
 def _report(outcome: Outcome, done: str) -> None:
     print(f"{done}: {outcome.objects} objects of {outcome.bytes} bytes")
-    print(
-        f"files: {outcome.copied} copied, {outcome.linked} linked, {outcome.kept} there before, {outcome.removed} removed"
+    counts = (
+        f"{outcome.copied} copied",
+        f"{outcome.linked} linked",
+        f"{outcome.kept} kept",
+        f"{outcome.removed} removed",
     )
+    print(f"files: {', '.join(counts)}")
     if outcome.has_secrets:
         print("secret.key is among it: whoever has it can read the users' secret keys")
     if outcome.missing:
-        fail(f"{len(outcome.missing)} files are missing, beginning with {outcome.missing[0]}: run tidegate fsck", DAMAGED)
+        fail(
+            f"{len(outcome.missing)} files are missing, beginning with {outcome.missing[0]}: run tidegate fsck", DAMAGED
+        )
 
 
 @asynccontextmanager

@@ -1,4 +1,6 @@
-"""``tidegate user`` and ``tidegate key``: who may use a data folder. A running server knows of a change at its next request."""
+"""``tidegate user`` and ``tidegate key``: who may use a data folder. A running server knows of a change at its next
+request.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -57,10 +59,10 @@ def remove_user(name: UserName, data: DataOption = DEFAULT_DATA) -> None:
 def add_key(
     name: Annotated[str, typer.Argument(metavar="USER", help="Whom the key speaks for.", show_default=False)],
     access_key: Annotated[
-        Optional[str], typer.Option(metavar="KEY", help="The access key (default: a random one).", show_default=False)
+        str | None, typer.Option(metavar="KEY", help="The access key (default: a random one).", show_default=False)
     ] = None,
     secret_key: Annotated[
-        Optional[str],
+        str | None,
         typer.Option(
             metavar="SECRET",
             help=f"The secret key (default: a random one); {FROM_STANDARD_INPUT} reads it from standard input.",
@@ -81,7 +83,7 @@ def add_key(
 @keys.command("ls")
 def list_keys(
     name: Annotated[
-        Optional[str], typer.Argument(metavar="[USER]", help="Only this user's keys.", show_default=False)
+        str | None, typer.Argument(metavar="[USER]", help="Only this user's keys.", show_default=False)
     ] = None,
     data: DataOption = DEFAULT_DATA,
     as_json: JsonOption = False,

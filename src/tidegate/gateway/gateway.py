@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tidegate import checksums
+from tidegate import checksums, errors
 from tidegate.blobs.local import LocalBlobs
 from tidegate.catalog import buckets
-from tidegate.catalog.sqlite import SQLite
+from tidegate.catalog.sqlite import SQLite, has_catalog
 from tidegate.gateway.buckets import Buckets
 from tidegate.gateway.copying import Copying
 from tidegate.gateway.multipart import Multipart
@@ -54,8 +54,15 @@ def open_gateway(
     durable: bool = True,
     on_group: Callable[[int], None] | None = None,
 ) -> Gateway:
-    """Opens a data folder, which is made if it is not there. ``on_group`` is told the size of each group commit."""
+    """Opens a data folder, which is made if it is not there. ``on_group`` is told the size of each group commit.
+
+    Raises ``DamagedCatalog`` where there are blobs and no catalog: with a new one they would be swept up as unknown.
+    """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not has_catalog(folder) and any((folder / BLOBS_FOLDER).glob("*/*")):
+        raise errors.DamagedCatalog(
+            f"{folder} has blobs, but their catalog is gone: bring it back or restore a backup."
+        )
     checksums.new(DEFAULT_CHECKSUM)  # loads its library now, not in the first request
     catalog = SQLite(folder, durable=durable, on_group=on_group)
     blobs = LocalBlobs(folder / BLOBS_FOLDER, durable=durable)

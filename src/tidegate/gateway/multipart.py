@@ -157,7 +157,7 @@ class Multipart:
             return bucket, upload, uploads.parts(tx, upload_id, after, limit + 1)
 
         bucket, upload, found = await self._rooms.read(principal, bucket_name, "s3:ListMultipartUploadParts", read)
-        return bucket, upload, found[:limit], len(found) > limit
+        return bucket, upload, found[:limit], 0 < limit < len(found)
 
     async def list(
         self,

@@ -70,8 +70,8 @@ class Rooms(msgspec.Struct, frozen=True):
         """As ``write``, for a transaction that would refer to new content. What the catalog refuses is removed.
 
         Where the commit itself failed, or the caller went away meanwhile, the outcome is not known: the content stays,
-        and if nothing refers to it a sweep removes it. But a commit for which the disk had no room has not happened, and
-        the content is what takes the room.
+        and if nothing refers to it a sweep removes it. A commit for which the disk had no room has not happened: the
+        content goes, which takes the room.
         """
         try:
             return await self.write(principal, name, action, function)

@@ -1,9 +1,9 @@
 """Backups: a folder that is laid out like a data folder and holds one moment of it. Taken while a server runs.
 
-The catalog is copied first, in one piece, and while its files follow no garbage is collected: whatever the copy names is there
-to be copied. Blobs never change, so a later backup into the same folder copies only new ones. The new catalog takes the old one's
-place in one step, when everything it names is there; only then is removed what nothing names any more. Broken off anywhere, the
-folder holds the backup before.
+The catalog is copied first, in one piece, and while its files follow no garbage is collected: whatever the copy names
+is there to be copied. Blobs never change, so a later backup into the same folder copies only new ones. The new catalog
+takes the old one's place in one step, when everything it names is there; only then is removed what nothing names any
+more. Broken off anywhere, the folder holds the backup before.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Manifest(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct):
-    """What was done. ``missing`` names files that the catalog has and the folder has not: damage that ``fsck`` places."""
+    """What was done. ``missing`` are files that the catalog names and that are not there: ``fsck`` says whose."""
 
     objects: int = 0
     bytes: int = 0

@@ -1,7 +1,7 @@
 """The check of a whole data folder: the engine's files, the catalog's rows, the secrets, and every byte.
 
-It works beside a running server, in steps, and holds nothing in memory but what is wrong. What can be mended without losing anything is
-mended on the way; the rest is named, as a client would name it.
+It works beside a running server, in steps, and holds nothing in memory but what is wrong. What can be mended without
+losing anything is mended on the way; the rest is named, as a client would name it.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 async def fsck(rooms: Rooms, data: Path, scrubbed: Scrubbed, *, repairs: bool) -> AsyncIterator[Finding]:
-    """Checks a data folder, and repairs what it can if it may. One at a time, as repairs are relative to what was found."""
+    """Checks a data folder, and repairs what it can if it may. One at a time, as repairs are relative to what was
+    found.
+    """
     damaged: dict[int, Problem] = {}
     try:
         with hold_garbage(data):
@@ -133,9 +135,16 @@ def _placed(rooms: Rooms, damaged: dict[int, Problem]) -> Iterator[Finding]:
 
 def _finding(problem: Problem, place: Place, *, repaired: bool) -> Finding:
     return Finding(
-        problem.fault.value, problem.detail, repaired, place.bucket, place.key, place.version_id, place.upload_id, place.part,
+        problem.fault.value,
+        problem.detail,
+        repaired,
+        place.bucket,
+        place.key,
+        place.version_id,
+        place.upload_id,
+        place.part,
         problem.blob,
-    )  # fmt: skip
+    )
 
 
 def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:

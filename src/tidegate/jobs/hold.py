@@ -1,7 +1,8 @@
-"""Keeps garbage from being collected while somebody needs it: a backup that copies files, a check that follows references.
+"""Keeps garbage from being collected while somebody needs it: a backup that copies files, a check that follows
+references.
 
-The lock is the kernel's (flock), so that it ends with the process that holds it. Any number may hold garbage at once; a collector
-never waits for them, it tries again later.
+The lock is the kernel's (flock), so that it ends with the process that holds it. Any number may hold garbage at once; a
+collector never waits for them, it tries again later.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ LOCK_FILE = "garbage.lock"
 
 @contextmanager
 def hold_garbage(data: Path) -> Iterator[None]:
-    """While this is open, no blob that the catalog knows loses its bytes. Waits for a step of a collection to end, some milliseconds."""
+    """While this is open, no blob that the catalog knows loses its bytes. Waits for a step of a collection to end, some
+    milliseconds.
+    """
     descriptor = _open(data)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH)

@@ -58,8 +58,13 @@ def document(name: str, *children: str) -> bytes:
 
 
 def timestamp(microseconds: int) -> str:
-    """A time as S3's documents have it: in whole seconds, so that a listing says the same as a Last-Modified header."""
-    return f"{datetime.fromtimestamp(microseconds // 1_000_000, UTC):%Y-%m-%dT%H:%M:%S}.000Z"
+    """A time as S3's documents have it: ISO 8601 with milliseconds.
+
+    Amazon's are always 000. With ours ``aws s3 sync`` does not take a file for newer that it uploaded within the second
+    in which it was written.
+    """
+    moment = datetime.fromtimestamp(microseconds // 1_000_000, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{microseconds // 1000 % 1000:03d}Z"
 
 
 def parse(data: bytes, root: str) -> Element:
@@ -86,11 +91,21 @@ def required(parent: Element, name: str) -> str:
 
 
 def optional(parent: Element, name: str) -> str | None:
-    """The text of a child that may be there, once at most. Raises ``MalformedXML``."""
+    """The text of a child that may be there, once at most, with no element in it. Raises ``MalformedXML``."""
+    node = child(parent, name)
+    if node is None:
+        return None
+    if len(node):
+        raise errors.MalformedXML
+    return node.text or ""
+
+
+def child(parent: Element, name: str) -> Element | None:
+    """A child that may be there, once at most. Raises ``MalformedXML``."""
     found = parent.findall(name)
     if len(found) > 1:
         raise errors.MalformedXML
-    return (found[0].text or "") if found else None
+    return found[0] if found else None
 
 
 def only(parent: Element, names: Iterable[str]) -> None:

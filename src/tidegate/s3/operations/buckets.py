@@ -59,7 +59,7 @@ async def create_bucket(call: Call) -> Response:
         region = xml.optional(root, "LocationConstraint") or ""
         if len(region) > _MAX_REGION or (not region.replace("-", "").isalnum() & region.isascii() and region):
             raise errors.InvalidLocationConstraint(LocationConstraint=region)
-        tag_set = root.find("Tags")
+        tag_set = xml.child(root, "Tags")
         tags = parse_tag_set(tag_set, MAX_BUCKET_TAGS) if tag_set is not None else None
     try:
         await call.gateway.buckets.create(call.principal, call.bucket, region=region, tags=tags)

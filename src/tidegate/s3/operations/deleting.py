@@ -39,9 +39,10 @@ async def delete_objects(call: Call) -> Response:
     root = xml.parse(await read_document(call, xml.MAX_DOCUMENT), "Delete")
     xml.only(root, ("Object", "Quiet"))
     quiet = (xml.optional(root, "Quiet") or "").lower() == "true"
-    deletions = [_deletion(child) for child in root.findall("Object")]
-    if not 1 <= len(deletions) <= MAX_DELETIONS:
+    objects = root.findall("Object")
+    if not 1 <= len(objects) <= MAX_DELETIONS:
         raise errors.MalformedXML
+    deletions = [_deletion(node) for node in objects]
     outcomes = await call.gateway.objects.delete_many(call.principal, call.bucket, deletions)
     entries = []
     for deletion, outcome in zip(deletions, outcomes, strict=True):

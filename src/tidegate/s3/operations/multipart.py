@@ -200,6 +200,8 @@ async def list_multipart_uploads(call: Call) -> Response:
 async def complete_multipart_upload(call: Call) -> Response:
     root = xml.parse(await read_document(call, xml.MAX_DOCUMENT), "CompleteMultipartUpload")
     xml.only(root, ("Part",))
+    if not 1 <= len(root) <= MAX_PART_NUMBER:
+        raise errors.MalformedXML
     wanted = []
     for node in root:
         xml.only(node, _PART_NAMES)
@@ -216,8 +218,6 @@ async def complete_multipart_upload(call: Call) -> Response:
                 {name: value for name, value in sums.items() if value is not None},
             )
         )
-    if not wanted:
-        raise errors.MalformedXML
     completed = await call.gateway.multipart.complete(
         call.principal,
         call.bucket,

@@ -17,13 +17,16 @@ _TAGGING_DOCUMENT = 128 * 1024  # bytes; 50 tags of the longest kind, four bytes
 def parse_tag_set(tag_set: Element, limit: int) -> dict[str, str]:
     """The tags in a ``TagSet`` or ``Tags`` element. Raises ``MalformedXML``, ``InvalidTag``."""
     xml.only(tag_set, ("Tag",))
+    for tag in tag_set:
+        xml.only(tag, ("Key", "Value"))
     pairs = [(xml.required(tag, "Key"), xml.required(tag, "Value")) for tag in tag_set]
     return check_tags(pairs, limit)
 
 
 async def _read_tags(call: Call, limit: int) -> dict[str, str]:
     root = xml.parse(await read_document(call, _TAGGING_DOCUMENT), "Tagging")
-    tag_set = root.find("TagSet")
+    xml.only(root, ("TagSet",))
+    tag_set = xml.child(root, "TagSet")
     if tag_set is None:
         raise errors.MalformedXML
     return parse_tag_set(tag_set, limit)
