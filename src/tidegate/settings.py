@@ -35,6 +35,8 @@ Durability = Literal["full", "relaxed"]
 
 # A worker is a process of some 50 MB: a number beyond this is a slip of the finger.
 MAX_WORKERS = 1024
+# Amazon S3: every part but the last.
+AMAZON_MIN_PART = 5 * MIB
 # SQLite takes a row of up to 1 GB; far below that, a file of its own is faster and does not bloat the catalog.
 MAX_INLINE = 4 * MIB
 
@@ -202,6 +204,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     inline_limit: Annotated[
         int, Option("Objects up to this size are kept in the catalog, larger ones in files.", _size, "SIZE")
     ] = 64 * KIB
+    min_part_size: Annotated[
+        int | None,
+        Option(
+            "Parts of a multipart upload, but for the last, have at least this size when it is completed.",
+            _size,
+            "SIZE",
+            shown="5MiB with --auth on, as Amazon; 0 without, as AIStore",
+        ),
+    ] = None
     access_log: Annotated[bool, Option("Write one line for each request.", _switch, is_switch=True)] = False
     log_format: Annotated[LogFormat, Option("How log lines are written.", _one_of(LogFormat), "text|json")] = "text"
     log_level: Annotated[
@@ -212,6 +223,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def scheme(self) -> str:
         return "https" if self.tls_cert is not None else "http"
+
+    @property
+    def smallest_part(self) -> int:
+        """The ``min_part_size`` in force. Without authentication anything goes, as the guides of AIStore show it."""
+        if self.min_part_size is not None:
+            return self.min_part_size
+        return AMAZON_MIN_PART if self.auth else 0
+
 
 
 class Declared(msgspec.Struct, frozen=True):

@@ -243,6 +243,20 @@ def test_start_on_a_folder_that_cannot_be_written(theirs: Path) -> None:
     assert "Traceback" not in str(caught.value)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to somebody else")
+def test_folder_of_somebody_else(theirs: Path) -> None:
+    """Commands do not leave root's files in a folder that a server of another user works on."""
+    with serve(theirs / "data"):
+        pass
+    before = {path.name for path in (theirs / "data").iterdir()}
+    os.chown(theirs / "data" / "catalog.db", NOBODY, NOBODY)
+    for command in (("fsck",), ("gc",), ("user", "ls"), ("backup", str(theirs / "backup"))):
+        ran = tidegate(*command, "--data", theirs / "data")
+        assert ran.code in {1, 3}
+        assert "run this as that user" in ran.error
+    assert {path.name for path in (theirs / "data").iterdir()} == before
+
+
 def test_read_only_disk(small_disk: Path) -> None:
     """The same for a disk that is mounted read-only; and the commands say so too."""
     with serve(small_disk / "data"):

@@ -161,6 +161,20 @@ REPAIRABLE: dict[str, tuple[set[str], *tuple[str, ...]]] = {
 }
 
 
+def test_nothing_wrong(data: Path, tmp_path: Path) -> None:
+    """A folder with something of everything in it, one with nothing in it, and one that was emptied, are clean."""
+    with serve(tmp_path / "empty") as server, Client(server.port) as client:
+        assert check(tmp_path / "empty") == []
+        client.make_bucket("bucket")
+        assert check(tmp_path / "empty") == []
+        client.put("bucket/key", SMALL).expect()
+        client.ask("DELETE", "bucket/key").expect(204)
+        assert check(tmp_path / "empty") == []
+        client.ask("DELETE", "bucket").expect(204)
+        assert check(tmp_path / "empty") == []
+    assert check(data) == []
+
+
 @pytest.mark.parametrize("case", list(REPAIRABLE))
 def test_repairable(case: str, data: Path) -> None:
     """Is found, told apart from all else, left alone where nothing may be repaired, and mended without a loss."""
@@ -384,10 +398,13 @@ def test_unreadable_catalog(data: Path) -> None:
     assert ran.error.count("\n") == 1
 
 
-def test_broken_tree(data: Path) -> None:
-    """A catalog that breaks in the middle of being read is damage, told in one line."""
+@pytest.mark.parametrize("table", ["head", "small_blobs", "access_keys"])
+def test_broken_tree(data: Path, table: str) -> None:
+    """A catalog that breaks in the middle of being read is damage, told in lines and not by a traceback."""
     execute(data, "PRAGMA wal_checkpoint(TRUNCATE)")
-    ((page, size),) = query(data, "SELECT rootpage, page_size FROM sqlite_schema, pragma_page_size WHERE name = 'head'")
+    ((page, size),) = query(
+        data, f"SELECT rootpage, page_size FROM sqlite_schema, pragma_page_size WHERE name = '{table}'"
+    )
     with (data / "catalog.db").open("r+b") as file:
         file.seek((page - 1) * size)
         file.write(bytes(size))

@@ -66,6 +66,7 @@ OTHERS: Mapping[str, tuple[str, str, object]] = {
     "tls_key": ("k.pem", '"k.pem"', Path("k.pem")),
     "durability": ("relaxed", '"relaxed"', "relaxed"),
     "inline_limit": ("128KiB", "131072", 128 * KIB),
+    "min_part_size": ("1KiB", "1024", KIB),
     "access_log": ("true", "true", True),
     "log_format": ("json", '"json"', "json"),
     "log_level": ("debug", '"debug"', "debug"),
@@ -182,6 +183,13 @@ def test_workers_default_to_the_cores_there_are() -> None:
 def test_sizes_in_words_are_read_back(size: int) -> None:
     """What documentation and errors show as a size is one that can be given."""
     assert load({"inline_limit": settings.size_in_words(size)}, {}).inline_limit == size
+
+
+def test_parts_have_amazons_smallest_size_where_requests_are_authenticated() -> None:
+    """Parts may be of any size with authentication off, have 5 MiB with it on, and what is given counts over both."""
+    assert Settings().smallest_part == 0
+    assert Settings(auth=True).smallest_part == 5 * 1024 * KIB
+    assert Settings(auth=True, min_part_size=1).smallest_part == 1
 
 
 def test_settings_do_not_change() -> None:

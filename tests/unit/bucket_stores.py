@@ -6,13 +6,15 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any, Protocol, TypeVar
+from urllib.parse import quote
 
 from botocore.exceptions import ClientError
 
 from tidegate import checksums, errors
-from tidegate.gateway import Wanted, open_gateway
+from tidegate.catalog.versions import Deleted
+from tidegate.gateway import Gateway, Wanted
 from tidegate.gateway.copying import Source
 from tidegate.gateway.multipart import Expected
 from tidegate.gateway.objects import Deletion, NewObject
@@ -20,6 +22,8 @@ from tidegate.model import EVERYONE, Versioning
 from tidegate.preconditions import Preconditions
 
 T = TypeVar("T")
+
+_numbers = itertools.count(1)
 
 Labels = Mapping[str, str]
 
@@ -105,6 +109,9 @@ class Store(Protocol):
 
     def uploads(self) -> list[tuple[str, str]]: ...
 
+    def close(self) -> None:
+        """Removes the bucket, which has to be empty."""
+
 
 # --- through the gateway ---------------------------------------------------------------------------------------------
 
@@ -133,32 +140,28 @@ def _md5(data: bytes) -> bytes:
 
 
 class GatewayStore:
-    """A bucket in a data folder of its own, whose limits are small enough for a few bytes to pass them."""
+    """A new bucket behind a gateway whose limits are small enough for a few bytes to pass them."""
 
     INLINE_LIMIT = 8
     min_part_size = 4
 
-    def __init__(self, folder: Path) -> None:
-        self._runner = asyncio.Runner()
-        self.gateway = self.run(self._open, folder)
-        self.run(lambda: self.gateway.buckets.create(EVERYONE, "bucket"))
+    def __init__(self, runner: asyncio.Runner, gateway: Gateway) -> None:
+        self._runner = runner
+        self.gateway = gateway
+        self.bucket = f"stateful-{next(_numbers)}"
+        self.run(lambda: gateway.buckets.create(EVERYONE, self.bucket))
 
-    @staticmethod
-    async def _open(folder: Path) -> Any:
-        return open_gateway(folder, inline_limit=GatewayStore.INLINE_LIMIT, durable=False)
-
-    def run(self, act: Callable[..., Coroutine[Any, Any, T]], *arguments: object) -> T:
+    def run(self, act: Callable[[], Coroutine[Any, Any, T]]) -> T:
         try:
-            return self._runner.run(act(*arguments))
+            return self._runner.run(act())
         except errors.Error as error:
             raise Refused(error.code) from error
 
     def close(self) -> None:
-        self.run(self.gateway.close)
-        self._runner.close()
+        self.run(lambda: self.gateway.buckets.delete(EVERYONE, self.bucket))
 
     def keep(self, versioning: Versioning) -> None:
-        self.run(lambda: self.gateway.buckets.set_versioning(EVERYONE, "bucket", versioning))
+        self.run(lambda: self.gateway.buckets.set_versioning(EVERYONE, self.bucket, versioning))
 
     def put(
         self,
@@ -177,14 +180,14 @@ class GatewayStore:
         new = NewObject(metadata=dict(metadata), tags=dict(tags))
         version = self.run(
             lambda: self.gateway.objects.put(
-                EVERYONE, "bucket", key, Bytes(data), new, preconditions=preconditions, write_offset=offset
+                EVERYONE, self.bucket, key, Bytes(data), new, preconditions=preconditions, write_offset=offset
             )
         )
         return Written(version.etag, version.version_id)
 
     def get(self, key: str, version_id: str = "", byte_range: tuple[int, int] | None = None) -> Found:
         async def read() -> Found:
-            reading = await self.gateway.objects.read(EVERYONE, "bucket", key, version_id)
+            reading = await self.gateway.objects.read(EVERYONE, self.bucket, key, version_id)
             version = reading.version
             first, last = byte_range or (0, version.size - 1)
             pieces = [piece async for piece in reading.stream(first, min(last, version.size - 1) - first + 1)]
@@ -196,85 +199,83 @@ class GatewayStore:
     def delete(self, key: str, version_id: str = "", if_match: str | None = None) -> tuple[str, bool]:
         preconditions = Preconditions(if_match=None if if_match is None else (if_match,))
         deletion = Deletion(key, version_id, preconditions)
-        deleted = self.run(lambda: self.gateway.objects.delete(EVERYONE, "bucket", deletion))
+        deleted = self.run(lambda: self.gateway.objects.delete(EVERYONE, self.bucket, deletion))
         return deleted.version_id, deleted.is_delete_marker
 
     def delete_many(self, wanted: Sequence[tuple[str, str]]) -> list[tuple[str, bool]]:
         deletions = [Deletion(key, version_id) for key, version_id in wanted]
-        outcomes = self.run(lambda: self.gateway.objects.delete_many(EVERYONE, "bucket", deletions))
-        return [(outcome.version_id, outcome.is_delete_marker) for outcome in outcomes]
+        outcomes = self.run(lambda: self.gateway.objects.delete_many(EVERYONE, self.bucket, deletions))
+        assert not [outcome for outcome in outcomes if isinstance(outcome, errors.Error)]
+        return [(done.version_id, done.is_delete_marker) for done in outcomes if isinstance(done, Deleted)]
 
     def copy(self, source: str, version_id: str, key: str, metadata: Labels | None) -> Written:
         replace = None if metadata is None else NewObject(metadata=dict(metadata))
         copied = self.run(
             lambda: self.gateway.copying.copy(
-                EVERYONE, Source("bucket", source, version_id), "bucket", key, replace=replace
+                EVERYONE, Source(self.bucket, source, version_id), self.bucket, key, replace=replace
             )
         )
         return Written(copied.version.etag, copied.version.version_id)
 
     def rename(self, source: str, key: str) -> None:
-        self.run(lambda: self.gateway.copying.rename(EVERYONE, "bucket", Source("bucket", source), key))
+        self.run(lambda: self.gateway.copying.rename(EVERYONE, self.bucket, Source(self.bucket, source), key))
 
     def tag(self, key: str, version_id: str, tags: Labels) -> None:
-        self.run(lambda: self.gateway.objects.set_tags(EVERYONE, "bucket", key, version_id, tags))
+        self.run(lambda: self.gateway.objects.set_tags(EVERYONE, self.bucket, key, version_id, tags))
 
     def begin(self, key: str, metadata: Labels, tags: Labels) -> str:
         new = NewObject(metadata=dict(metadata), tags=dict(tags))
-        upload = self.run(lambda: self.gateway.multipart.create(EVERYONE, "bucket", key, new))
+        upload = self.run(lambda: self.gateway.multipart.create(EVERYONE, self.bucket, key, new))
         return str(upload.id)
 
     def part(self, key: str, upload: str, number: int, data: bytes) -> str:
         part, _ = self.run(
-            lambda: self.gateway.multipart.put_part(EVERYONE, "bucket", key, upload, number, Bytes(data))
+            lambda: self.gateway.multipart.put_part(EVERYONE, self.bucket, key, upload, number, Bytes(data))
         )
         return str(part.etag)
 
     def copy_part(self, key: str, upload: str, number: int, source: str, byte_range: tuple[int, int]) -> str:
         part, _ = self.run(
             lambda: self.gateway.multipart.copy_part(
-                EVERYONE, Source("bucket", source), byte_range, "bucket", key, upload, number
+                EVERYONE, Source(self.bucket, source), byte_range, self.bucket, key, upload, number
             )
         )
         return str(part.etag)
 
     def parts(self, key: str, upload: str) -> list[tuple[int, str, int]]:
+        list_parts = partial(self.gateway.multipart.parts, EVERYONE, self.bucket, key, upload, limit=2)
         found: list[tuple[int, str, int]] = []
         while True:
-            after = found[-1][0] if found else 0
-            _, _, page, more = self.run(
-                lambda after=after: self.gateway.multipart.parts(EVERYONE, "bucket", key, upload, after=after, limit=2)
-            )
+            _, _, page, more = self.run(partial(list_parts, after=found[-1][0] if found else 0))
             found += [(part.number, part.etag, part.size) for part in page]
             if not more:
                 return found
 
     def complete(self, key: str, upload: str, parts: Sequence[tuple[int, str]]) -> Written:
         wanted = [Wanted(number, etag) for number, etag in parts]
-        done = self.run(lambda: self.gateway.multipart.complete(EVERYONE, "bucket", key, upload, wanted, Expected()))
+        done = self.run(lambda: self.gateway.multipart.complete(EVERYONE, self.bucket, key, upload, wanted, Expected()))
         return Written(done.etag, done.version_id)
 
     def abort(self, key: str, upload: str) -> None:
-        self.run(lambda: self.gateway.multipart.abort(EVERYONE, "bucket", key, upload))
+        self.run(lambda: self.gateway.multipart.abort(EVERYONE, self.bucket, key, upload))
 
     def list_keys(self, prefix: str, delimiter: str, after: str, limit: int, version: int) -> Page:
         _, page = self.run(
             lambda: self.gateway.buckets.list_objects(
-                EVERYONE, "bucket", prefix=prefix, delimiter=delimiter, after=after, limit=limit
+                EVERYONE, self.bucket, prefix=prefix, delimiter=delimiter, after=after, limit=limit
             )
         )
         return [entry.key for entry in page.entries], page.prefixes, page.last is not None
 
     def walk_keys(self, prefix: str, delimiter: str, limit: int, version: int) -> tuple[list[str], list[str]]:
+        list_objects = partial(
+            self.gateway.buckets.list_objects, EVERYONE, self.bucket, prefix=prefix, delimiter=delimiter, limit=limit
+        )
         keys: list[str] = []
         prefixes: list[str] = []
         after = ""
         while True:
-            _, page = self.run(
-                lambda after=after: self.gateway.buckets.list_objects(
-                    EVERYONE, "bucket", prefix=prefix, delimiter=delimiter, after=after, limit=limit
-                )
-            )
+            _, page = self.run(partial(list_objects, after=after))
             keys += [entry.key for entry in page.entries]
             prefixes += page.prefixes
             if page.last is None:
@@ -285,7 +286,7 @@ class GatewayStore:
         _, page = self.run(
             lambda: self.gateway.buckets.list_versions(
                 EVERYONE,
-                "bucket",
+                self.bucket,
                 prefix=prefix,
                 delimiter=delimiter,
                 after=after,
@@ -299,15 +300,13 @@ class GatewayStore:
     def uploads(self) -> list[tuple[str, str]]:
         _, page = self.run(
             lambda: self.gateway.multipart.list(
-                EVERYONE, "bucket", prefix="", delimiter="", after="", after_id="", limit=1000
+                EVERYONE, self.bucket, prefix="", delimiter="", after="", after_id="", limit=1000
             )
         )
         return [(upload.key, upload.id) for upload in page.uploads]
 
 
 # --- over HTTP -------------------------------------------------------------------------------------------------------
-
-_numbers = itertools.count(1)
 
 
 class Boto3Store:
@@ -328,7 +327,6 @@ class Boto3Store:
             raise Refused(error.response["Error"]["Code"]) from error
 
     def close(self) -> None:
-        """Removes the bucket, which has to be empty."""
         self.call("delete_bucket")
 
     def keep(self, versioning: Versioning) -> None:
@@ -392,8 +390,6 @@ class Boto3Store:
         return Written(answer["CopyObjectResult"]["ETag"].strip('"'), answer.get("VersionId", ""))
 
     def rename(self, source: str, key: str) -> None:
-        from urllib.parse import quote
-
         self.call("rename_object", Key=key, RenameSource=quote(source))
 
     def tag(self, key: str, version_id: str, tags: Labels) -> None:

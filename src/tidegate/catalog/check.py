@@ -122,7 +122,6 @@ def _logs(tx: Reader) -> Iterator[Problem]:
     """A bucket has its log, and a log its bucket."""
     for name, log in tx.rows("SELECT name, log FROM buckets WHERE log NOT IN (SELECT id FROM logs)"):
         yield Problem(Fault.LOG_MISSING, f"the bucket {name} has no log", log)
-    known = "SELECT log FROM buckets"
     orphaned = {log for (log,) in tx.rows("SELECT id FROM logs WHERE id NOT IN (SELECT log FROM buckets)")}
     for table in ("head", "history"):
         # From log to log by a seek each: there are few logs and many rows.
@@ -131,7 +130,7 @@ def _logs(tx: Reader) -> Iterator[Problem]:
                     SELECT min(log) FROM {table}
                     UNION ALL SELECT (SELECT min(log) FROM {table} v WHERE v.log > walk.log) FROM walk
                     WHERE walk.log IS NOT NULL)
-                SELECT log FROM walk WHERE log NOT IN (SELECT log FROM buckets)"""
+                SELECT log FROM walk WHERE log IS NOT NULL AND log NOT IN (SELECT log FROM buckets)"""
         )
         orphaned.update(log for (log,) in found)
     for log in sorted(orphaned):

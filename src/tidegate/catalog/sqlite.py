@@ -229,6 +229,8 @@ class SQLite:
         execute("BEGIN")
         try:
             return function(self._reader)
+        except (apsw.CorruptError, apsw.NotADBError) as error:
+            raise errors.DamagedCatalog from error
         finally:
             execute("COMMIT")
 

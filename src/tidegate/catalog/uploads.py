@@ -113,8 +113,11 @@ def complete(
     wanted: Sequence[Wanted],
     compose: Callable[[Upload, Sequence[Part]], Draft],
     check: Check | None = None,
+    min_part_size: int = MIN_PART_SIZE,
 ) -> Completed:
     """Makes the wanted parts an object, described by ``compose``, and forgets the others.
+
+    ``min_part_size`` is in bytes, for every part but the last.
 
     Raises ``NoSuchUpload``, ``InvalidPartOrder``, ``InvalidPart``, ``EntityTooSmall``, and what ``compose`` and
     ``check`` raise.
@@ -126,7 +129,7 @@ def complete(
             raise errors.NoSuchUpload(UploadId=upload_id)
         return completed
     stored = {part.number: part for part in parts(tx, upload_id)}
-    chosen = _choose(stored, wanted, upload_id)
+    chosen = _choose(stored, wanted, upload_id, min_part_size)
     draft = compose(upload, chosen)
     version = versions.put(tx, bucket, key, draft, check)
     _drop_parts(tx, upload_id, stored.values(), draft.modified)
@@ -137,7 +140,9 @@ def complete(
     return completed
 
 
-def _choose(stored: Mapping[int, Part], wanted: Sequence[Wanted], upload_id: str) -> list[Part]:
+def _choose(
+    stored: Mapping[int, Part], wanted: Sequence[Wanted], upload_id: str, min_part_size: int
+) -> list[Part]:
     if any(one.number >= other.number for one, other in pairwise(wanted)):
         raise errors.InvalidPartOrder(UploadId=upload_id)
     chosen = []
@@ -152,10 +157,10 @@ def _choose(stored: Mapping[int, Part], wanted: Sequence[Wanted], upload_id: str
             raise errors.InvalidPart(UploadId=upload_id, PartNumber=str(want.number), ETag=want.etag)
         chosen.append(part)
     for part in chosen[:-1]:
-        if part.size < MIN_PART_SIZE:
+        if part.size < min_part_size:
             raise errors.EntityTooSmall(
                 ProposedSize=str(part.size),
-                MinSizeAllowed=str(MIN_PART_SIZE),
+                MinSizeAllowed=str(min_part_size),
                 PartNumber=str(part.number),
                 ETag=part.etag,
             )

@@ -4,6 +4,7 @@ exit code.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,20 +28,40 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, one value 
 
 
 @contextmanager
-def folder(data: Path, code: int = FAILED) -> Iterator[Path]:
-    """A data folder that is there. What goes wrong with it meanwhile becomes a message and the exit code."""
+def folder(data: Path, code: int = FAILED) -> Iterator[None]:
+    """For a command on a data folder that is there. What goes wrong meanwhile becomes a message and the exit code."""
+    from tidegate.catalog.sqlite import CATALOG_FILE, has_catalog
+
+    with told(data, code):
+        if not has_catalog(data):
+            fail(f"there is no data folder at {data}. A server makes one: tidegate serve --data {data}", code)
+        owner = (data / CATALOG_FILE).stat().st_uid
+        if owner != os.geteuid():  # what we make in there, root's locks for one, would be in its server's way
+            fail(f"{data} belongs to the user {_name(owner)}: run this as that user", code)
+        yield
+
+
+@contextmanager
+def told(data: Path, code: int = FAILED) -> Iterator[None]:
+    """Turns what goes wrong with a folder into a message and the exit code."""
     import apsw
 
     from tidegate import errors
-    from tidegate.catalog.sqlite import has_catalog
 
-    if not has_catalog(data):
-        fail(f"there is no data folder at {data}. A server makes one: tidegate serve --data {data}", code)
     try:
-        yield data
+        yield
     except errors.Error as error:
         fail(" ".join([error.message, *(f"({name} {value})" for name, value in error.fields.items())]), code)
     except OSError as error:
         fail(f"cannot use {error.filename or data}: {error.strerror or error}", code)
     except apsw.Error as error:
         fail(f"cannot use the catalog in {data}: {error}", code)
+
+
+def _name(user: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return str(user)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tidegate.cli.folder import DEFAULT_DATA, FAILED, DataOption, JsonOption, folder
+from tidegate.cli.folder import DEFAULT_DATA, FAILED, DataOption, JsonOption, folder, told
 from tidegate.cli.serve import fail
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def restore(
 
     from tidegate.jobs import backup as job
 
-    with folder(source), _backup_errors():
+    with told(source), _backup_errors():
         outcome = asyncio.run(job.restore(source, data, copies=copy))
     _report(outcome, f"restored {source} to {data}")
 

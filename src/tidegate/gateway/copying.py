@@ -86,8 +86,8 @@ class Copying:
             onto_itself = (source.bucket, source.key, source.version_id) == (bucket_name, key, "")
             if onto_itself and replace is None and storage_class in (None, found.storage_class):
                 raise errors.InvalidRequest(
-                    "This copy request is illegal because it is trying to copy an object to itself without changing the "
-                    "object's metadata, storage class, website redirect location or encryption attributes."
+                    "This copy request is illegal because it is trying to copy an object to itself without changing "
+                    "the object's metadata, storage class, website redirect location or encryption attributes."
                 )
             attributes = found.attributes
             if replace is not None:

@@ -9,6 +9,7 @@ from tidegate import checksums, errors
 from tidegate.blobs.local import LocalBlobs
 from tidegate.catalog import buckets
 from tidegate.catalog.sqlite import SQLite, has_catalog
+from tidegate.catalog.uploads import MIN_PART_SIZE
 from tidegate.gateway.buckets import Buckets
 from tidegate.gateway.copying import Copying
 from tidegate.gateway.multipart import Multipart
@@ -24,13 +25,13 @@ BLOBS_FOLDER = "blobs"
 class Gateway:
     """Everything that a door may ask for. To be made and used on one event loop."""
 
-    def __init__(self, rooms: Rooms) -> None:
+    def __init__(self, rooms: Rooms, min_part_size: int) -> None:
         self.rooms = rooms
         self.identity = rooms.identity
         self.buckets = Buckets(rooms)
         self.objects = Objects(rooms)
         self.copying = Copying(rooms)
-        self.multipart = Multipart(rooms, self.copying)
+        self.multipart = Multipart(rooms, self.copying, min_part_size)
 
     async def check(self) -> None:
         """Raises unless the catalog can be read and written."""
@@ -51,6 +52,7 @@ def open_gateway(
     folder: Path,
     *,
     inline_limit: int,
+    min_part_size: int = MIN_PART_SIZE,
     durable: bool = True,
     on_group: Callable[[int], None] | None = None,
 ) -> Gateway:
@@ -67,4 +69,4 @@ def open_gateway(
     catalog = SQLite(folder, durable=durable, on_group=on_group)
     blobs = LocalBlobs(folder / BLOBS_FOLDER, durable=durable)
     identity = Identity(catalog, Vault(folder))
-    return Gateway(Rooms(catalog, blobs, identity, Receiver(blobs, inline_limit)))
+    return Gateway(Rooms(catalog, blobs, identity, Receiver(blobs, inline_limit)), min_part_size)

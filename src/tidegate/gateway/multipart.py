@@ -44,8 +44,9 @@ class Multipart:
     beside what it says.
     """
 
-    def __init__(self, rooms: Rooms, copying: Copying) -> None:
+    def __init__(self, rooms: Rooms, copying: Copying, min_part_size: int) -> None:
         self._rooms = rooms
+        self._min_part_size = min_part_size
         self._copying = copying
 
     async def create(
@@ -207,7 +208,9 @@ class Multipart:
             principal,
             bucket_name,
             "s3:PutObject",
-            lambda tx, bucket: uploads.complete(tx, bucket, key, upload_id, wanted, compose, preconditions.check_write),
+            lambda tx, bucket: uploads.complete(
+                tx, bucket, key, upload_id, wanted, compose, preconditions.check_write, self._min_part_size
+            ),
         )
 
     async def abort(self, principal: Principal, bucket_name: str, key: str, upload_id: str) -> None:

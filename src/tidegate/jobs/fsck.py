@@ -54,27 +54,23 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 async def fsck(rooms: Rooms, data: Path, scrubbed: Scrubbed, *, repairs: bool) -> AsyncIterator[Finding]:
-    """Checks a data folder, and repairs what it can if it may. One at a time, as repairs are relative to what was
-    found.
+    """Checks a data folder, and repairs what it can if it may.
+
+    Not two at once: repairs are relative to what was found.
     """
     damaged: dict[int, Problem] = {}
     try:
-        with hold_garbage(data):
-            async for fault in _engine(rooms):
-                yield fault
-            for each in CHECKS:
-                async for problem, repaired in _checked(rooms, each, repairs=repairs):
-                    if problem.fault in _OF_BLOBS and problem.blob is not None:
-                        damaged[problem.blob] = problem
-                        continue
-                    place = await rooms.catalog.read(partial(check.place, problem=problem))
-                    yield _finding(problem, place, repaired=repaired)
+        async for finding in _engine(rooms):
+            yield finding
         async for finding in _secrets(rooms):
             yield finding
-        async for problem in scrub(rooms, scrubbed):
-            if problem.blob is not None:
-                damaged[problem.blob] = problem
-            if len(damaged) >= PLACE_STEP:
+        async for problem, repaired in _problems(rooms, data, scrubbed, repairs=repairs):
+            if problem.fault not in _OF_BLOBS or problem.blob is None:
+                place = await rooms.catalog.read(partial(check.place, problem=problem))
+                yield _finding(problem, place, repaired=repaired)
+                continue
+            damaged[problem.blob] = problem
+            if len(damaged) == PLACE_STEP:
                 for finding in _placed(rooms, damaged):
                     yield finding
                 damaged.clear()
@@ -88,6 +84,18 @@ async def _engine(rooms: Rooms) -> AsyncIterator[Finding]:
     with rooms.catalog.snapshot() as reader:
         for fault in sqlite_files.faults(reader):
             yield Finding(CATALOG_DAMAGED, fault, repaired=False)
+
+
+async def _problems(
+    rooms: Rooms, data: Path, scrubbed: Scrubbed, *, repairs: bool
+) -> AsyncIterator[tuple[Problem, bool]]:
+    """What is wrong with rows and bytes, and whether it was put right."""
+    with hold_garbage(data):
+        for each in CHECKS:
+            async for outcome in _checked(rooms, each, repairs=repairs):
+                yield outcome
+    async for problem in scrub(rooms, scrubbed):
+        yield problem, False
 
 
 async def _checked(rooms: Rooms, each: Check, *, repairs: bool) -> AsyncIterator[tuple[Problem, bool]]:
@@ -115,6 +123,8 @@ async def _secrets(rooms: Rooms) -> AsyncIterator[Finding]:
     for key in await rooms.identity.keys():
         try:
             await rooms.identity.find(key.id)
+        except errors.InvalidAccessKeyId:  # removed since
+            continue
         except WrongSecretKey:
             detail = f"the secret of the access key {key.id} of {key.user.name} was encrypted with another key file"
             yield Finding(SECRET_UNREADABLE, detail, repaired=False)

@@ -22,6 +22,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
     gateway = open_gateway(
         settings.data,
         inline_limit=settings.inline_limit,
+        min_part_size=settings.smallest_part,
         durable=settings.durability == "full",
         on_group=observe_group_commit,
     )
