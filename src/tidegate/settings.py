@@ -232,7 +232,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return AMAZON_MIN_PART if self.auth else 0
 
 
-
 class Declared(msgspec.Struct, frozen=True):
     """A setting and the names it goes by."""
 

@@ -40,7 +40,9 @@ def run(script: str, folder: Path, **variables: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize(("language", "text"), CLIENTS, ids=[text.split()[0] + str(i) for i, (_, text) in enumerate(CLIENTS)])
+@pytest.mark.parametrize(
+    ("language", "text"), CLIENTS, ids=[text.split()[0] + str(i) for i, (_, text) in enumerate(CLIENTS)]
+)
 def test_client_examples_work_as_printed(language: str, text: str, tmp_path: Path) -> None:
     """What the README shows of a client works against a server as it starts by itself, but for the port."""
     shutil.copy(ROOT / "README.md", tmp_path)

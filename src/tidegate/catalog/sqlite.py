@@ -19,6 +19,7 @@ import fcntl
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +39,11 @@ CATALOG_FILE = "catalog.db"
 # A group holds the writer lock for as long as its transactions take, some 30 µs each: this bounds the wait of other
 # processes.
 MAX_GROUP = 256
+# Where the last group had this many members, more are likely to come. A larger group costs each member less, so the
+# writer waits for them in short naps, as long as some come in each. (Compare PostgreSQL's commit_siblings and commit_delay.)
+SIBLINGS = 2
+NAP_SECONDS = 0.0002
+MAX_NAPS = 5
 # SQLite's own lock is only ever waited for when something outside Tidegate (a backup tool, a shell) has the file open.
 BUSY_TIMEOUT_MS = 30_000
 # Enough for the upper levels of the trees of a catalog with millions of keys; the system's page cache has the rest.
@@ -280,7 +286,10 @@ class SQLite:
     # --- the writer's thread -----------------------------------------------------------------------------------------
 
     def _write_groups(self) -> None:
+        last_size = 1
         while (first := self._queue.get()) is not None:
+            if last_size >= SIBLINGS:
+                self._wait_for_siblings()
             requests = [first]
             last = False
             while len(requests) < MAX_GROUP:
@@ -292,8 +301,16 @@ class SQLite:
                     last = True
                     break
                 requests.append(request)
+            last_size = len(requests)
             self._write_group(requests)
             if last:
+                return
+
+    def _wait_for_siblings(self) -> None:
+        for _ in range(MAX_NAPS):
+            waiting = self._queue.qsize()
+            time.sleep(NAP_SECONDS)
+            if self._queue.qsize() == waiting:
                 return
 
     def _write_group(self, requests: list[_Request]) -> None:

@@ -140,9 +140,7 @@ def complete(
     return completed
 
 
-def _choose(
-    stored: Mapping[int, Part], wanted: Sequence[Wanted], upload_id: str, min_part_size: int
-) -> list[Part]:
+def _choose(stored: Mapping[int, Part], wanted: Sequence[Wanted], upload_id: str, min_part_size: int) -> list[Part]:
     if any(one.number >= other.number for one, other in pairwise(wanted)):
         raise errors.InvalidPartOrder(UploadId=upload_id)
     chosen = []

@@ -56,7 +56,7 @@ class Stored(msgspec.Struct, frozen=True):
 
 
 class Deleted(msgspec.Struct, frozen=True):
-    """What a delete did: the version that it made or removed (none in an unversioned bucket), perhaps a delete marker."""
+    """What a delete did: which version it made or removed (none in an unversioned bucket), perhaps a delete marker."""
 
     version_id: str = ""
     is_delete_marker: bool = False
