@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(sh|python)\n(.*?)```", README, re.DOTALL)
 
-# Commands that would run this very test again, or a server on the port that everybody uses; they are checked in another way.
+# Commands that would run this very test again, or serve on the port that everybody uses; another test checks them.
 MAKE = next(text for _, text in BLOCKS if text.startswith("make run"))
 ADMINISTRATION = next(text for _, text in BLOCKS if text.startswith("tidegate user add"))
 CLIENTS = [(language, text) for language, text in BLOCKS if text not in {MAKE, ADMINISTRATION}]

@@ -428,4 +428,4 @@ def client() -> Iterator[Any]:
 def test_a_bucket_over_http(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same operations, as boto3 sends them to a running server."""
     monkeypatch.setattr(Bucket, "make_store", staticmethod(lambda: Boto3Store(client)), raising=False)
-    run_state_machine_as_test(Bucket, settings=settings(STEPS, max_examples=15))
+    run_state_machine_as_test(Bucket, settings=settings(STEPS, max_examples=40))

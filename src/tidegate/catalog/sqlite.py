@@ -40,7 +40,7 @@ CATALOG_FILE = "catalog.db"
 # processes.
 MAX_GROUP = 256
 # Where the last group had this many members, more are likely to come. A larger group costs each member less, so the
-# writer waits for them in short naps, as long as some come in each (as PostgreSQL has commit_siblings and commit_delay).
+# writer waits for them in short naps, as long as some come in each. (PostgreSQL: commit_siblings and commit_delay.)
 SIBLINGS = 2
 NAP_SECONDS = 0.0002
 MAX_NAPS = 5

@@ -26,7 +26,8 @@ class SignedRequest(msgspec.Struct, frozen=True):
 class Unverified(msgspec.Struct, frozen=True):
     """A well-formed signature of a known kind that may be anybody's.
 
-    ``verify`` takes the secret of ``access_key``, and returns who signed or raises SignatureDoesNotMatch or AccessDenied.
+    ``verify`` takes the secret of ``access_key``. It returns who signed, or raises SignatureDoesNotMatch or
+    AccessDenied.
     """
 
     access_key: str
