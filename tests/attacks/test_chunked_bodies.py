@@ -302,6 +302,35 @@ def test_a_promise_about_a_plain_body_is_kept(
     refused(open_world, bucket, unsigned, DATA, code)
 
 
+@pytest.mark.parametrize("query", ["", "partNumber=1&uploadId={upload}"])
+def test_a_body_of_unknown_length_is_refused(world: World, bucket: str, query: str) -> None:
+    """A body in HTTP's own chunks says nothing of its length: without one an object is not begun."""
+    upload_id = world.begin(world.alice, bucket, "key")
+    before = world.bucket_state(bucket)
+    request = world.hosted(
+        Request("PUT", f"/{bucket}/key", query.format(upload=upload_id)).with_headers(transfer_encoding="chunked")
+    )
+    for payload in ("UNSIGNED-PAYLOAD", UNSIGNED_TRAILER, STREAMING):
+        signed = signing.v4(world.alice, replace(request, body=chunked(DATA)), payload=payload)
+        reply = world.send(signed)
+        assert (reply.status, reply.code) == (411, "MissingContentLength")
+    assert world.bucket_state(bucket) == before
+
+
+def test_a_framed_body_may_come_in_chunks(world: World, bucket: str) -> None:
+    """A body that is framed twice, by HTTP and by Amazon, is taken out of both, and its length is what it declares."""
+    framed = chunked(*HALVES)
+    head = world.hosted(Request("PUT", f"/{bucket}/key").with_headers(transfer_encoding="chunked")).with_headers(
+        content_encoding="aws-chunked", x_amz_decoded_content_length=str(len(DATA))
+    )
+    signed = signing.v4(world.alice, head, payload=UNSIGNED_TRAILER)
+    assert world.send(replace(signed, body=chunked(framed[:50], framed[50:]))).status == 200
+    assert world.get(world.alice, bucket, "key").body == DATA
+    before = world.bucket_state(bucket)
+    assert world.send(replace(signed, body=chunked(framed[:-2]))).code == "IncompleteBody"
+    assert world.bucket_state(bucket) == before
+
+
 def test_a_large_body_that_is_refused_leaves_no_file(world: World, bucket: str) -> None:
     """What was too large for memory and turned out wrong at its end is removed from the disk again."""
     data = bytes(1_000_000)

@@ -57,11 +57,12 @@ def request_of(world: World, bucket: str, name: str, document: bytes) -> Request
 def refused(world: World, bucket: str, name: str, document: bytes) -> None:
     """Sends a document that is to be refused as malformed and to change nothing."""
     request = request_of(world, bucket, name, document)
-    before = world.buckets(), world.bucket_state(bucket)
+    before = world.bucket_state(bucket)
     reply = world.send(request, world.alice)
     assert (reply.status, reply.code) == (400, "MalformedXML"), reply
     assert b"root:" not in reply.body
-    assert (world.buckets(), world.bucket_state(bucket)) == before
+    assert world.bucket_state(bucket) == before
+    assert world.send(Request("HEAD", "/new-bucket"), world.alice).status == 404
 
 
 ENTITIES = {
@@ -179,6 +180,17 @@ def _twice(inner: str) -> str:
             element = inner[inner.index(f"<{leaf}>") : inner.index(f"</{leaf}>") + len(leaf) + 3]
             return inner.replace(element, element + element)
     raise AssertionError(inner)
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_nobodys_document_is_read_for_nothing(world: World, bucket: str, name: str) -> None:
+    """Who may not do what a document asks for is refused before it is read, however large or malformed it is."""
+    if name == "CreateBucketConfiguration":
+        return  # anybody with credentials may make a bucket
+    request = request_of(world, bucket, name, b"<not xml" + b" " * 100_000)
+    for keys in (world.bob, None):
+        reply = world.send(request, keys)
+        assert (reply.status, reply.code) == (403, "AccessDenied")
 
 
 def test_good_documents_are_taken(world: World) -> None:

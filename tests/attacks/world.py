@@ -14,6 +14,8 @@ from xml.etree import ElementTree as ET
 
 from tests.attacks.signing import Keys, Request, v4
 from tests.server.wire import connect
+from tidegate.catalog.abc import Reader
+from tidegate.catalog.check import CHECKS, Problem
 from tidegate.catalog.sqlite import SQLite
 from tidegate.identity import Identity
 from tidegate.identity.vault import Vault
@@ -236,11 +238,26 @@ def remove_user(data: Path, name: str) -> None:
     _administer(data, lambda identity: identity.remove_user(name))
 
 
+def problems(data: Path) -> list[Problem]:
+    """What is wrong in the catalog."""
+
+    def every(tx: Reader) -> list[Problem]:
+        return [problem for check in CHECKS for problem in check(tx)]
+
+    return _opened(data, lambda catalog: catalog.read(every))
+
+
 def _administer(data: Path, act: Callable[[Identity], Coroutine[Any, Any, T]]) -> T:
+    return _opened(data, lambda catalog: act(Identity(catalog, Vault(data))))
+
+
+def _opened(data: Path, act: Callable[[SQLite], Coroutine[Any, Any, T]]) -> T:
+    """Does something with the catalog, beside the running server."""
+
     async def main() -> T:
         catalog = SQLite(data)
         try:
-            return await act(Identity(catalog, Vault(data)))
+            return await act(catalog)
         finally:
             await catalog.close()
 

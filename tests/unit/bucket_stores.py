@@ -61,8 +61,6 @@ VersionPage = tuple[list[tuple[str, str, bool, bool]], list[str], bool]
 class Store(Protocol):
     """One bucket. Every operation raises ``Refused``. An empty version id means the newest."""
 
-    min_part_size: int
-
     def keep(self, versioning: Versioning) -> None: ...
 
     def put(
@@ -140,10 +138,7 @@ def _md5(data: bytes) -> bytes:
 
 
 class GatewayStore:
-    """A new bucket behind a gateway whose limits are small enough for a few bytes to pass them."""
-
-    INLINE_LIMIT = 8
-    min_part_size = 4
+    """A new bucket behind a gateway."""
 
     def __init__(self, runner: asyncio.Runner, gateway: Gateway) -> None:
         self._runner = runner
@@ -311,8 +306,6 @@ class GatewayStore:
 
 class Boto3Store:
     """A new bucket of a running server."""
-
-    min_part_size = 5 * 1024 * 1024
 
     def __init__(self, client: Any) -> None:
         self._client = client

@@ -14,6 +14,7 @@ import msgspec
 from tidegate.catalog import blobs, buckets, listing, uploads, versions
 from tidegate.catalog.abc import Reader, Transaction
 from tidegate.catalog.blobs import Kind
+from tidegate.catalog.check import CHECKS
 from tidegate.catalog.listing import VersionPage
 from tidegate.catalog.schema import migrate
 from tidegate.catalog.sqlite import Group, SQLiteReader, connect
@@ -121,6 +122,7 @@ def check(tx: Reader) -> None:
     """What is true of a catalog between any two transactions."""
     _check_references(tx)
     _check_logs(tx)
+    assert [problem for rule in CHECKS for problem in rule(tx)] == []  # what fsck says of it
 
 
 def _check_references(tx: Reader) -> None:

@@ -22,7 +22,9 @@ from tidegate.model import Versioning
 from tidegate.testing import serve
 
 keys = st.sampled_from(["a", "a/", "a/b", "é z+%"])
-# Some stay in the catalog, some become files (GatewayStore.INLINE_LIMIT).
+# Small enough for a few bytes to pass them: some objects stay in the catalog and some become files.
+INLINE_LIMIT = 8
+MIN_PART_SIZE = 4
 contents = st.binary(max_size=8) | st.binary(min_size=9, max_size=24)
 labels = st.dictionaries(st.sampled_from(["x", "y"]), st.sampled_from(["1", "two"]), max_size=2)
 indexes = st.integers(0, 30)
@@ -269,7 +271,7 @@ class Bucket(RuleBasedStateMachine):
             return
         if wrong:
             self.refused("InvalidPart", complete)
-        elif any(len(upload.parts[number]) < self.store.min_part_size for number in chosen[:-1]):
+        elif any(len(upload.parts[number]) < MIN_PART_SIZE for number in chosen[:-1]):
             self.refused("EntityTooSmall", complete)
         else:
             written = complete()
@@ -405,9 +407,8 @@ def test_a_bucket_through_the_gateway(tmp_path: Path, monkeypatch: pytest.Monkey
     """Random operations on buckets whose limits are small, with catalog and files checked behind each."""
 
     async def opened() -> Gateway:
-        return open_gateway(tmp_path, inline_limit=GatewayStore.INLINE_LIMIT, durable=False)
+        return open_gateway(tmp_path, inline_limit=INLINE_LIMIT, durable=False, min_part_size=MIN_PART_SIZE)
 
-    monkeypatch.setattr(uploads, "MIN_PART_SIZE", GatewayStore.min_part_size)
     monkeypatch.setattr(CheckedStore, "folder", tmp_path / "blobs", raising=False)
     with asyncio.Runner() as runner:
         gateway = runner.run(opened())
@@ -419,7 +420,7 @@ def test_a_bucket_through_the_gateway(tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.fixture(scope="module")
 def client() -> Iterator[Any]:
     """A boto3 client of a server of its own."""
-    with serve(repos_port=None) as server:
+    with serve(repos_port=None, inline_limit=INLINE_LIMIT, min_part_size=MIN_PART_SIZE) as server:
         made = server.boto3_client()
         yield made
         made.close()

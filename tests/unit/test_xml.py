@@ -100,7 +100,7 @@ BOMB = b"""<?xml version="1.0"?>
             id="external entity",
         ),
         pytest.param(b'<!DOCTYPE d [<!ENTITY % x SYSTEM "http://127.0.0.1:9/">%x;]><Delete/>', id="parameter entity"),
-        pytest.param(b"<Delete>" + b"<a>" * 1_000_000, id="deep and not closed"),
+        pytest.param(b"<Delete>" + b"<a>" * 300_000, id="deep and not closed"),
         pytest.param(b"<Delete>" + b" " * xml.MAX_DOCUMENT + b"</Delete>", id="too large"),
     ],
 )
@@ -111,8 +111,8 @@ def test_what_is_no_plain_document_is_refused(document: bytes) -> None:
 
 
 def test_deep_nesting_is_no_danger() -> None:
-    """A document nested half a million deep is read and let go of without exhausting any stack."""
-    depth = 500_000
+    """A document nested two hundred thousand deep is read and let go of without exhausting any stack."""
+    depth = 200_000
     root = xml.parse(b"<Delete>" + b"<a>" * depth + b"</a>" * depth + b"</Delete>", "Delete")
     with pytest.raises(errors.MalformedXML):
         xml.only(root, ("Object",))

@@ -212,11 +212,14 @@ def _length(headers: Mapping[str, str], name: str) -> int | None:
     return int(value)
 
 
-async def read_document(call: Call, limit: int) -> bytes:
+async def read_document(call: Call, limit: int, action: str | None = None) -> bytes:
     """The whole of a body that is a document, verified.
 
-    Raises ``MalformedXML`` where it is longer than ``limit`` bytes.
+    ``action`` is what it asks to be done in the bucket: who may not do that has no document read, let alone parsed.
+    Raises ``MalformedXML`` where it is longer than ``limit`` bytes, ``NoSuchBucket``, ``AccessDenied``.
     """
+    if action is not None:
+        await call.gateway.buckets.get(call.principal, call.bucket, action)
     payload = open_payload(call)
     if payload.size is not None and payload.size > limit:
         raise errors.MalformedXML(f"The XML document is larger than {limit} bytes.")

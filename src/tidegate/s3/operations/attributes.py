@@ -59,7 +59,7 @@ def _object_parts(call: Call, parts: tuple[ObjectPart, ...]) -> str:
         xml.element("PartNumberMarker", marker),
         xml.element("NextPartNumberMarker", page[-1].number if page else marker),
         xml.element("MaxParts", limit),
-        xml.element("IsTruncated", len(rest) > len(page)),
+        xml.element("IsTruncated", 0 < limit < len(rest)),
         *(
             xml.group(
                 "Part",

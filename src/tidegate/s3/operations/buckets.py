@@ -100,7 +100,8 @@ async def get_bucket_versioning(call: Call) -> Response:
 
 
 async def put_bucket_versioning(call: Call) -> Response:
-    root = xml.parse(await read_document(call, _SMALL_DOCUMENT), "VersioningConfiguration")
+    document = await read_document(call, _SMALL_DOCUMENT, "s3:PutBucketVersioning")
+    root = xml.parse(document, "VersioningConfiguration")
     xml.only(root, ("Status", "MfaDelete"))
     if xml.optional(root, "MfaDelete") not in (None, "Disabled"):
         raise errors.NotImplementedByServer("MFA delete is not implemented.")

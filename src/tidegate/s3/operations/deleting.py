@@ -36,7 +36,7 @@ async def delete_object(call: Call) -> Response:
 
 
 async def delete_objects(call: Call) -> Response:
-    root = xml.parse(await read_document(call, xml.MAX_DOCUMENT), "Delete")
+    root = xml.parse(await read_document(call, xml.MAX_DOCUMENT, "s3:DeleteObject"), "Delete")
     xml.only(root, ("Object", "Quiet"))
     quiet = (xml.optional(root, "Quiet") or "").lower() == "true"
     objects = root.findall("Object")

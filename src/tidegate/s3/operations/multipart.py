@@ -198,7 +198,7 @@ async def list_multipart_uploads(call: Call) -> Response:
 
 
 async def complete_multipart_upload(call: Call) -> Response:
-    root = xml.parse(await read_document(call, xml.MAX_DOCUMENT), "CompleteMultipartUpload")
+    root = xml.parse(await read_document(call, xml.MAX_DOCUMENT, "s3:PutObject"), "CompleteMultipartUpload")
     xml.only(root, ("Part",))
     if not 1 <= len(root) <= MAX_PART_NUMBER:
         raise errors.MalformedXML

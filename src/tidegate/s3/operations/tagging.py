@@ -23,8 +23,8 @@ def parse_tag_set(tag_set: Element, limit: int) -> dict[str, str]:
     return check_tags(pairs, limit)
 
 
-async def _read_tags(call: Call, limit: int) -> dict[str, str]:
-    root = xml.parse(await read_document(call, _TAGGING_DOCUMENT), "Tagging")
+async def _read_tags(call: Call, limit: int, action: str) -> dict[str, str]:
+    root = xml.parse(await read_document(call, _TAGGING_DOCUMENT, action), "Tagging")
     xml.only(root, ("TagSet",))
     tag_set = xml.child(root, "TagSet")
     if tag_set is None:
@@ -44,7 +44,7 @@ async def get_bucket_tagging(call: Call) -> Response:
 
 
 async def put_bucket_tagging(call: Call) -> Response:
-    tags = await _read_tags(call, MAX_BUCKET_TAGS)
+    tags = await _read_tags(call, MAX_BUCKET_TAGS, "s3:PutBucketTagging")
     await call.gateway.buckets.set_tags(call.principal, call.bucket, tags)
     return Response(204)
 
@@ -62,7 +62,7 @@ async def get_object_tagging(call: Call) -> Response:
 
 
 async def put_object_tagging(call: Call) -> Response:
-    tags = await _read_tags(call, MAX_OBJECT_TAGS)
+    tags = await _read_tags(call, MAX_OBJECT_TAGS, "s3:PutObjectTagging")
     version = await call.gateway.objects.set_tags(call.principal, call.bucket, call.key, call.version_id, tags)
     return Response(200, version_headers(version))
 
