@@ -275,7 +275,7 @@ def test_a_cancelled_write_can_be_aborted(tmp_path: Path) -> None:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-            await asyncio.to_thread(store._pool.submit(int).result)
+            await asyncio.to_thread(store.pool.submit(int).result)
         assert list(store.names()) == []
         assert descriptors() == before
 

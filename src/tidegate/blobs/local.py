@@ -25,6 +25,7 @@ import xxhash
 
 from tidegate import errors
 from tidegate.blobs import StoredBlob
+from tidegate.blobs.lane import Lane
 from tidegate.checksums import Hasher
 
 T = TypeVar("T")
@@ -35,6 +36,8 @@ BLOCK = 256 * 1024
 CHECKSUM_SIZE = 8
 # Bytes go to a thread and come from one in pieces of this size, so that the hop costs little beside the work.
 PIECE = 1024 * 1024
+# Pieces that the threads of an upload may be behind, beside the one that is gathered: what it holds in memory.
+MAX_BEHIND = 1
 # Dirty pages of a long upload are written back every so often, so that the last fsync is short and memory stays clean.
 WRITEBACK = 32 * 1024 * 1024
 # Threads that read, write and hash. They wait for the disk more than they compute.
@@ -63,7 +66,7 @@ class LocalBlobs:
     def __init__(self, folder: Path, *, durable: bool = True) -> None:
         self._folder = folder
         self._durable = durable
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="blobs")
+        self.pool = ThreadPoolExecutor(THREADS, thread_name_prefix="blobs")
         if not (folder / f"{SHARDS - 1:02x}").exists():  # the last one: all were made
             for shard in range(SHARDS):
                 (folder / f"{shard:02x}").mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -72,7 +75,7 @@ class LocalBlobs:
             _sync_folder(folder.parent)
 
     def close(self) -> None:
-        self._pool.shutdown()
+        self.pool.shutdown()
 
     def path(self, name: bytes) -> Path:
         text = name.hex()
@@ -86,7 +89,7 @@ class LocalBlobs:
     async def run(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
         """Runs a blocking function in a thread. Turns what the disk refuses into errors of ours."""
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, function, *args)
+            return await asyncio.get_running_loop().run_in_executor(self.pool, function, *args)
         except OSError as error:
             raise storage_error(error) from error
 
@@ -194,7 +197,7 @@ class LocalWriter:
         self._in_block = 0
         self._pieces: list[bytes | memoryview] = []
         self._gathered = 0
-        self._busy: list[asyncio.Future[None]] = []
+        self._lanes = (Lane(store.pool, self._write), Lane(store.pool, self._hash))
         self._writing_back: asyncio.Future[None] | None = None
         # A request that is cancelled cannot stop its threads: whoever closes the file waits for them here.
         self._lock = threading.Lock()
@@ -208,7 +211,7 @@ class LocalWriter:
 
     async def flush(self) -> None:
         await self._hand_over()
-        await self._settle()
+        await self._wait(0)
         await self._written_back()
 
     async def finish(self) -> StoredBlob:
@@ -217,22 +220,32 @@ class LocalWriter:
         return StoredBlob(self._name, self._size, digest)
 
     async def abort(self) -> None:
-        await asyncio.gather(*self._busy, return_exceptions=True)
-        with contextlib.suppress(errors.Error):
-            await self._written_back()
-        self._busy = []
+        for step in (self._wait(0), self._written_back()):
+            with contextlib.suppress(errors.Error):
+                await step
         await self._store.run(self._discard)
 
     async def _hand_over(self) -> None:
-        """Gives what was gathered to two threads, one to write and one to hash, once they are done with the last."""
-        pieces, self._pieces, self._gathered = self._pieces, [], 0
-        await self._settle()
-        if pieces:
-            self._busy = [asyncio.ensure_future(self._store.run(work, pieces)) for work in (self._write, self._hash)]
-            if self._durable and self._size - self._synced >= WRITEBACK:
-                await self._written_back()
-                self._synced = self._size
-                self._writing_back = asyncio.ensure_future(self._store.run(self._write_back))
+        """Gives what was gathered to two threads, one to write and one to hash, that may be a piece behind."""
+        await self._wait(MAX_BEHIND)
+        if not self._pieces:
+            return
+        piece = b"".join(self._pieces)  # a thread takes one long piece faster than many short ones
+        self._pieces.clear()
+        self._gathered = 0
+        for lane in self._lanes:
+            lane.put(piece)
+        if self._durable and self._size - self._synced >= WRITEBACK:
+            await self._written_back()
+            self._synced = self._size
+            self._writing_back = asyncio.ensure_future(self._store.run(self._write_back))
+
+    async def _wait(self, at_most: int) -> None:
+        try:
+            for lane in self._lanes:
+                await lane.wait(at_most)
+        except OSError as error:
+            raise storage_error(error) from error
 
     async def _written_back(self) -> None:
         """Waits for the last writeback. Its failure counts: the system tells of a lost page only once."""
@@ -240,32 +253,22 @@ class LocalWriter:
         if writing is not None:
             await writing
 
-    async def _settle(self) -> None:
-        """Waits for the threads, and raises what one of them raised."""
-        outcomes = await asyncio.gather(*self._busy, return_exceptions=True)
-        self._busy = []
-        for outcome in outcomes:
-            if outcome is not None:
-                raise outcome
-
     # --- in threads --------------------------------------------------------------------------------------------------
 
-    def _hash(self, pieces: list[bytes | memoryview]) -> None:
+    def _hash(self, piece: bytes) -> None:
         for hasher in self._hashers:
-            for piece in pieces:
-                hasher.update(piece)
+            hasher.update(piece)
 
-    def _write(self, pieces: list[bytes | memoryview]) -> None:
+    def _write(self, piece: bytes) -> None:
         with self._lock:
             if not self._is_open:
                 return
             if self._file < 0:
                 flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
                 self._file = os.open(self._store.path(self._name), flags, 0o600)
-            for piece in pieces:
-                self._check_in(piece)
-                _write_all(self._file, piece)
-                self._size += len(piece)
+            self._check_in(piece)
+            _write_all(self._file, piece)
+            self._size += len(piece)
 
     def _write_back(self) -> None:
         """Has the system write what is dirty, on a descriptor of its own so that it may outlast the writer's."""
@@ -278,7 +281,7 @@ class LocalWriter:
         finally:
             os.close(file)
 
-    def _check_in(self, piece: bytes | memoryview) -> None:
+    def _check_in(self, piece: bytes) -> None:
         """Feeds the block checksums."""
         view = memoryview(piece)
         while view:
@@ -296,7 +299,7 @@ class LocalWriter:
 
     def _seal(self) -> bytes:
         if self._file < 0:
-            self._write([b""])
+            self._write(b"")
         with self._lock:
             if self._in_block:
                 self._end_block()
@@ -322,7 +325,7 @@ class LocalWriter:
             self._file = -1
 
 
-def _write_all(file: int, data: bytes | memoryview) -> None:
+def _write_all(file: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(file, view) :]
