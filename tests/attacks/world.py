@@ -206,8 +206,6 @@ def check_reply(reply: Reply, method: str) -> None:
     to be had. An error is S3's document, about this very request, or to HEAD nothing at all.
     """
     request_id = reply.headers.get("x-amz-request-id", "")
-    if reply.code == "BadRequest" and not request_id:  # it could not be parsed: the server answered before any door did
-        request_id = reply.text("RequestId")
     assert re.fullmatch(r"[0-9A-F]{16}", request_id), reply
     assert reply.status < SERVER_FAULT or (reply.status, reply.code or "NotImplemented") == (501, "NotImplemented"), (
         reply

@@ -47,7 +47,7 @@ MAX_NAPS = 5
 # SQLite's own lock is only ever waited for when something outside Tidegate (a backup tool, a shell) has the file open.
 BUSY_TIMEOUT_MS = 30_000
 # Enough for the upper levels of the trees of a catalog with millions of keys; the system's page cache has the rest.
-CACHE_KIB = 8 * 1024
+CACHE_KIB = 24 * 1024
 STATEMENT_CACHE = 400
 # Buckets and keys that a process remembers, a few hundred bytes each.
 MAX_REMEMBERED = 10_000

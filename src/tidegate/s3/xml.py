@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml import DefusedXmlException
@@ -63,8 +64,12 @@ def timestamp(microseconds: int) -> str:
     Amazon's are always 000. With ours ``aws s3 sync`` does not take a file for newer that it uploaded within the second
     in which it was written.
     """
-    moment = datetime.fromtimestamp(microseconds // 1_000_000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{microseconds // 1000 % 1000:03d}Z"
+    return f"{_iso_second(microseconds // 1_000_000)}.{microseconds // 1000 % 1000:03d}Z"
+
+
+@lru_cache(maxsize=4096)  # the keys of a page were often written within a few seconds of each other
+def _iso_second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def parse(data: bytes, root: str) -> Element:

@@ -77,7 +77,8 @@ class Protocol(HttpToolsProtocol):
             if cycle.response_started or self.pipeline:
                 self.transport.close()
                 return
-        body = document(error, new_request_id())
+        request_id = new_request_id()
+        body = document(error, request_id)
         head = [STATUS_LINE[error.status]]
         for name, value in self.server_state.default_headers:
             head += [name, b": ", value, b"\r\n"]
@@ -86,6 +87,8 @@ class Protocol(HttpToolsProtocol):
             CONTENT_TYPE,
             b"\r\ncontent-length: ",
             b"%d" % len(body),
+            b"\r\nx-amz-request-id: ",
+            request_id.encode(),
             b"\r\nconnection: close\r\n\r\n",
         ]
         self.transport.write(b"".join([*head, body]))
