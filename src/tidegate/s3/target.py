@@ -114,10 +114,14 @@ def parse_query(raw: bytes) -> list[tuple[str, str]]:
         return []
     if raw.count(b"&") >= MAX_QUERY_FIELDS:
         raise errors.InvalidURI
-    pairs = [field.partition("=") for field in _text(raw).split("&") if field]
-    if b"%" not in raw and b"+" not in raw:
-        return [(name, value) for name, _, value in pairs]
-    return [(_form_text(name), _form_text(value)) for name, _, value in pairs]
+    fields = []
+    for field in _text(raw).split("&"):
+        if field:
+            name, _, value = field.partition("=")
+            if "%" in field or "+" in field:  # most have nothing to decode
+                name, value = _form_text(name), _form_text(value)
+            fields.append((name, value))
+    return fields
 
 
 def validate_bucket_name(name: str) -> None:
@@ -137,9 +141,7 @@ def validate_bucket_name(name: str) -> None:
 
 
 def _form_text(text: str) -> str:
-    """Return a name or value of a query decoded. Most have nothing to decode."""
-    if "%" not in text and "+" not in text:
-        return text
+    """Return a name or value of a query decoded."""
     return _text(_unquote(text.replace("+", " ").encode()))
 
 
