@@ -22,7 +22,8 @@ from tidegate import errors
 from tidegate.catalog import sqlite
 from tidegate.catalog.abc import Reader, Transaction
 from tidegate.catalog.generation import Generation
-from tidegate.catalog.sqlite import SQLite, Turnstile, connect
+from tidegate.catalog.sqlite import SQLite, connect
+from tidegate.catalog.turnstile import Turnstile
 
 T = TypeVar("T")
 
@@ -451,7 +452,7 @@ def python(script: str, *arguments: object) -> subprocess.Popen[str]:
 TURNS = """
 import sys
 from pathlib import Path
-from tidegate.catalog.sqlite import Turnstile
+from tidegate.catalog.turnstile import Turnstile
 folder = Path(sys.argv[1])
 turnstile = Turnstile(folder)
 for _ in range(int(sys.argv[2])):
@@ -494,7 +495,7 @@ def test_a_writer_cannot_overtake_one_that_waits(tmp_path: Path) -> None:
 HOLD = """
 import sys
 from pathlib import Path
-from tidegate.catalog.sqlite import Turnstile
+from tidegate.catalog.turnstile import Turnstile
 with Turnstile(Path(sys.argv[1])).turn():
     print("held", flush=True)
     sys.stdin.read()

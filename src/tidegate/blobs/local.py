@@ -27,6 +27,7 @@ from tidegate import errors
 from tidegate.blobs import StoredBlob
 from tidegate.blobs.lane import Lane
 from tidegate.checksums import Hasher
+from tidegate.durable import sync
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -71,8 +72,8 @@ class LocalBlobs:
             for shard in range(SHARDS):
                 (folder / f"{shard:02x}").mkdir(mode=0o700, parents=True, exist_ok=True)
             # What is durable in a folder is lost all the same with the folder.
-            _sync_folder(folder)
-            _sync_folder(folder.parent)
+            sync(folder)
+            sync(folder.parent)
 
     def close(self) -> None:
         self.pool.shutdown()
@@ -310,7 +311,7 @@ class LocalWriter:
                 raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
             self._close()
         if self._durable:
-            _sync_folder(self._store.path(self._name).parent)
+            sync(self._store.path(self._name).parent)
         return _digest(self._name, bytes(self._footer))
 
     def _discard(self) -> None:
@@ -329,11 +330,3 @@ def _write_all(file: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(file, view) :]
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -15,8 +15,6 @@ small rest.
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import os
 import queue
 import threading
 import time
@@ -31,6 +29,7 @@ from tidegate import errors
 from tidegate.catalog.abc import Reader, Row, Transaction, Value
 from tidegate.catalog.generation import Generation
 from tidegate.catalog.schema import migrate
+from tidegate.catalog.turnstile import Turnstile
 
 T = TypeVar("T")
 
@@ -77,31 +76,6 @@ def connect(path: Path, *, durable: bool = True) -> apsw.Connection:
     connection.pragma("cache_size", -CACHE_KIB)
     connection.pragma("temp_store", "MEMORY")
     return connection
-
-
-class Turnstile:
-    """Mutual exclusion between processes in which nobody waits behind the same neighbour twice."""
-
-    def __init__(self, folder: Path) -> None:
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-        self._gate = os.open(folder / "catalog.gate", flags, 0o600)
-        self._lock = os.open(folder / "catalog.lock", flags, 0o600)
-
-    @contextmanager
-    def turn(self) -> Iterator[None]:
-        fcntl.flock(self._gate, fcntl.LOCK_EX)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
-        finally:
-            fcntl.flock(self._gate, fcntl.LOCK_UN)
-        try:
-            yield
-        finally:
-            fcntl.flock(self._lock, fcntl.LOCK_UN)
-
-    def close(self) -> None:
-        os.close(self._gate)
-        os.close(self._lock)
 
 
 class SQLiteReader:

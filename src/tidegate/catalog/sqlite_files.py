@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ import apsw
 
 from tidegate.catalog.abc import Reader
 from tidegate.catalog.sqlite import BUSY_TIMEOUT_MS, SQLiteReader
+from tidegate.durable import sync
 
 
 def faults(tx: Reader) -> Iterator[str]:
@@ -51,8 +51,4 @@ def settle(path: Path) -> None:
     """Makes one durable file of a catalog that nobody uses."""
     with closing(apsw.Connection(str(path))) as connection:
         connection.pragma("journal_mode", "delete")
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(path)

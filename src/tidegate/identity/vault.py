@@ -13,6 +13,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tidegate import errors
+from tidegate.durable import sync
 
 KEY_FILE = "secret.key"
 _KEY_SIZE = 32
@@ -61,16 +62,8 @@ def _load_or_make(path: Path) -> bytes:
             pass
         finally:
             aside.unlink()
-        _sync_folder(path.parent)  # before the catalog keeps a secret that nothing else opens
+        sync(path.parent)  # before the catalog keeps a secret that nothing else opens
         key = path.read_bytes()
     if len(key) != _KEY_SIZE:
         raise WrongSecretKey
     return key
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -23,6 +23,7 @@ from tidegate import __version__
 from tidegate.blobs.local import LocalBlobs
 from tidegate.catalog import blobs, buckets, sqlite_files
 from tidegate.catalog.sqlite import CATALOG_FILE, SQLite
+from tidegate.durable import sync
 from tidegate.gateway.gateway import BLOBS_FOLDER
 from tidegate.gateway.rooms import now
 from tidegate.identity.vault import KEY_FILE
@@ -124,7 +125,7 @@ async def _transfer(source: Path, target: Path, *, copies: bool) -> Outcome:
         for leftover in ("-wal", "-shm"):  # of somebody who served the backup where it lies
             (target / f"{CATALOG_FILE}{leftover}").unlink(missing_ok=True)
         catalog.rename(target / CATALOG_FILE)
-        _sync(target)
+        sync(target)
     return outcome
 
 
@@ -155,7 +156,7 @@ def _bring_files(
             _copy(original, copy)
             outcome.copied += 1
     for folder in (*target.iterdir(), target):
-        _sync(folder)
+        sync(folder)
 
 
 def _is_complete(path: Path, size: int) -> bool:
@@ -180,7 +181,7 @@ def _copy(original: Path, copy: Path) -> None:
     try:
         aside.touch(mode=0o600)
         shutil.copyfile(original, aside)
-        _sync(aside)
+        sync(aside)
         aside.rename(copy)
     except BaseException:
         aside.unlink(missing_ok=True)
@@ -245,15 +246,6 @@ def _write_durably(path: Path, content: bytes) -> None:
     aside.unlink(missing_ok=True)
     aside.touch(mode=0o600)
     aside.write_bytes(content)
-    _sync(aside)
+    sync(aside)
     aside.rename(path)
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    """Makes a file, or the names in a folder, durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(path.parent)
