@@ -17,6 +17,7 @@ import msgspec
 EMPTY: Mapping[str, str] = MappingProxyType({})
 
 STANDARD = "STANDARD"
+NULL_VERSION = "null"  # the id that a null version is called by
 
 
 class Versioning(StrEnum):

@@ -5,15 +5,12 @@ again.
 from __future__ import annotations
 
 import os
-import shutil
 import threading
 from typing import TYPE_CHECKING
 
-import pytest
-
 from tests.cli.command import tidegate
 from tests.durability.client import Client
-from tests.durability.folder import LARGE, SMALL, check, execute, file_of, files, fill, query
+from tests.durability.folder import LARGE, SMALL, check, execute, file_of, files, query
 from tests.durability.load import KEPT, PLAIN, Writer
 from tidegate.jobs.hold import hold_garbage
 from tidegate.testing import serve
@@ -22,20 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WRITERS = 3
-
-
-@pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with something of everything in it; not to be changed."""
-    data = tmp_path_factory.mktemp("filled") / "data"
-    fill(data)
-    return data
-
-
-@pytest.fixture
-def data(filled: Path, tmp_path: Path) -> Path:
-    """A copy of it."""
-    return shutil.copytree(filled, tmp_path / "data")
 
 
 def everything(port: int) -> dict[str, bytes]:

@@ -4,7 +4,6 @@ client would.
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ import pytest
 
 from tests.cli.command import tidegate
 from tests.durability.client import Client
-from tests.durability.folder import SMALL, check, execute, file_of, files, fill, flip, query
+from tests.durability.folder import SMALL, check, execute, file_of, files, flip, query
 from tests.durability.load import KEPT, PLAIN, Writer
 from tidegate.testing import serve
 
@@ -21,20 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tidegate.jobs.fsck import Finding
-
-
-@pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with something of everything in it; not to be changed."""
-    data = tmp_path_factory.mktemp("filled") / "data"
-    fill(data)
-    return data
-
-
-@pytest.fixture
-def data(filled: Path, tmp_path: Path) -> Path:
-    """A copy of it, to damage."""
-    return shutil.copytree(filled, tmp_path / "data")
 
 
 def log(bucket: str) -> str:

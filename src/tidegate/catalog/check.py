@@ -13,7 +13,7 @@ import msgspec
 
 from tidegate.catalog.abc import Reader
 from tidegate.catalog.blobs import Kind
-from tidegate.catalog.rows import NULL_VERSION
+from tidegate.model import NULL_VERSION
 
 
 class Fault(StrEnum):

@@ -14,7 +14,7 @@ import msgspec
 
 from tidegate.catalog import rows
 from tidegate.catalog.abc import Reader, Row, Value
-from tidegate.model import STANDARD, Bucket, Upload, Version
+from tidegate.model import NULL_VERSION, STANDARD, Bucket, Upload, Version
 
 END = b"\xff"
 
@@ -201,7 +201,7 @@ def _rest_of_key(tx: Reader, bucket: Bucket, key: bytes, after_version: str) -> 
     old it was: then it is all of them, as one that is shown twice does less harm than one that is missed.
     """
     seq = rows.seq_of(after_version)
-    if after_version == rows.NULL_VERSION:
+    if after_version == NULL_VERSION:
         null = "SELECT seq FROM {} WHERE log = ? AND key = ? AND version_id IS NULL"
         found = [tx.one(null.format(table), (bucket.log, key)) for table in ("head", "history")]
         seq = next((row[0] for row in found if row is not None), None)

@@ -8,11 +8,10 @@ from collections.abc import Mapping
 import msgspec
 
 from tidegate.catalog.abc import Row
-from tidegate.model import EMPTY, STANDARD, Attributes, Part, Upload, Version
+from tidegate.model import EMPTY, NULL_VERSION, STANDARD, Attributes, Part, Upload, Version
 
 VERSION_COLUMNS = "key, seq, version_id, size, etag, modified, storage_class, blob, attributes, tags"
 
-NULL_VERSION = "null"
 MAX_SEQ = 2**63 - 1  # the engines' integers have 64 bits and a sign
 
 _NO_ATTRIBUTES = Attributes()

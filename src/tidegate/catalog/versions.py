@@ -17,8 +17,8 @@ import msgspec
 from tidegate import errors
 from tidegate.catalog import blobs, rows
 from tidegate.catalog.abc import Reader, Row, Transaction, Value
-from tidegate.catalog.rows import NULL_VERSION, VERSION_COLUMNS
-from tidegate.model import Attributes, Bucket, Version, Versioning
+from tidegate.catalog.rows import VERSION_COLUMNS
+from tidegate.model import NULL_VERSION, Attributes, Bucket, Version, Versioning
 
 Check = Callable[[Version | None], None]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -47,7 +46,7 @@ class Door:
         self._authenticates = authenticates
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request_id = secrets.token_hex(8).upper()
+        request_id = faults.new_request_id()
         scope["tidegate.request_id"] = request_id
         has_started = False
         try:
@@ -65,12 +64,11 @@ class Door:
             if error.status >= faults.SERVER_FAULT and not isinstance(error, errors.NotImplementedByServer):
                 logger.exception("request %s failed", request_id)
             await self._refuse(scope, send, error, request_id)
-        except Exception as error:
+        except Exception:
             if has_started:
                 raise
             logger.exception("request %s failed", request_id)
             await self._refuse(scope, send, errors.Error(), request_id)
-            del error
 
     async def _answer(self, scope: Scope, receive: Receive) -> Response:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}

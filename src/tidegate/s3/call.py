@@ -23,6 +23,10 @@ Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 
+MAX_DIGITS = 10  # of a number that clients give; more is none that any operation has
+SIZE_DIGITS = 19  # of a number of bytes: as many as 2^63 has
+
+
 class Response(msgspec.Struct, frozen=True):
     """An answer. A body that is a stream comes with a ``content-length`` header."""
 
@@ -85,11 +89,12 @@ class Call(msgspec.Struct):
         value = self.query.get(name)
         if not value:
             return default
-        if not (value.isascii() and value.isdigit() and len(value) <= MAX_DIGITS and int(value) >= least):
+        number = whole_number(value)
+        if number is None or number < least:
             raise errors.InvalidArgument(
                 f"Provided {name} not an integer or within integer range", ArgumentName=name, ArgumentValue=value
             )
-        return min(int(value), most)
+        return min(number, most)
 
     @property
     def location(self) -> str:
@@ -99,7 +104,9 @@ class Call(msgspec.Struct):
         return f"{self.scheme}://{host}{place}/{quote_key(self.key)}"
 
 
-MAX_DIGITS = 10  # of a number that clients give; more is none that any operation has
+def whole_number(text: str, digits: int = MAX_DIGITS) -> int | None:
+    """The number that a client wrote in plain digits, at most so many; None for anything else."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= digits else None
 
 
 def quote_key(key: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+
 from tidegate import errors
 from tidegate.s3 import xml
 from tidegate.s3.call import Headers, Response
@@ -11,6 +13,11 @@ NOT_MODIFIED = 304
 
 # Fields of an error that are answered as headers. The others, capitalised, are elements of the document.
 _HEADERS = {"version_id": b"x-amz-version-id", "etag": b"etag", "modified": b"last-modified"}
+
+
+def new_request_id() -> str:
+    """What a client quotes and the access log shows: 16 hexadecimal digits."""
+    return secrets.token_hex(8).upper()
 
 
 def response(error: errors.Error, raw_path: bytes, request_id: str) -> Response:

@@ -12,7 +12,7 @@ from urllib.parse import unquote_to_bytes
 from tidegate import checksums, errors
 from tidegate.gateway.copying import Source
 from tidegate.gateway.objects import NewObject
-from tidegate.model import STANDARD, Version
+from tidegate.model import NULL_VERSION, STANDARD, Version
 from tidegate.preconditions import NONE, SECOND, Preconditions, parse_etags
 from tidegate.s3.call import Call, Headers
 from tidegate.s3.target import MAX_KEY_BYTES, parse_query
@@ -51,7 +51,6 @@ MAX_BUCKET_TAGS = 50
 MAX_TAG_KEY = 128
 MAX_TAG_VALUE = 256
 _RESERVED_TAG_PREFIX = "aws:"
-_NULL_VERSION = "null"
 
 RESPONSE_OVERRIDES = {f"response-{name}": name for name in STORED_HEADERS}
 
@@ -233,7 +232,7 @@ def new_version_headers(version_id: str) -> Headers:
 
     Source: Amazon S3 API reference, "PutObject", sample responses.
     """
-    return [(b"x-amz-version-id", version_id.encode())] if version_id not in {"", _NULL_VERSION} else []
+    return [(b"x-amz-version-id", version_id.encode())] if version_id not in {"", NULL_VERSION} else []
 
 
 def checksum_headers(values: Mapping[str, str], checksum_type: str) -> Headers:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 
 from tidegate import checksums, errors
 from tidegate.model import EVERYONE
-from tidegate.s3.call import Call, Receive
+from tidegate.s3.call import SIZE_DIGITS, Call, Receive, whole_number
 from tidegate.s3.chunked import ChunkDecoder
 from tidegate.s3.signature import UNSIGNED_PAYLOAD, ChunkSigner
 
@@ -207,9 +207,10 @@ def _length(headers: Mapping[str, str], name: str) -> int | None:
     value = headers.get(name)
     if value is None:
         return None
-    if not (value.isascii() and value.isdigit()) or len(value) > 19 or int(value) > MAX_CONTENT_LENGTH:
+    length = whole_number(value, SIZE_DIGITS)
+    if length is None or length > MAX_CONTENT_LENGTH:
         raise errors.InvalidArgument(f"The {name} header is not a valid length.", ArgumentName=name)
-    return int(value)
+    return length
 
 
 async def read_document(call: Call, limit: int, action: str | None = None) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING
 
 from tidegate.s3.faults import document
@@ -12,11 +11,6 @@ if TYPE_CHECKING:
     from tidegate.server.asgi import Send
 
 CONTENT_TYPE = b"application/xml"
-
-
-def new_request_id() -> str:
-    """What a client quotes and the access log shows: 16 hexadecimal digits."""
-    return secrets.token_hex(8).upper()
 
 
 async def refuse(error: Error, request_id: str, send: Send) -> None:

@@ -6,7 +6,7 @@ from tidegate import errors
 from tidegate.model import ObjectPart, Version
 from tidegate.preconditions import SECOND
 from tidegate.s3 import fields, xml
-from tidegate.s3.call import MAX_DIGITS, Call, Response, xml_response
+from tidegate.s3.call import Call, Response, whole_number, xml_response
 
 _NAMES = frozenset({"ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"})
 # Amazon S3: parts in one page.
@@ -76,6 +76,7 @@ def _header_number(call: Call, name: str, default: int) -> int:
     value = call.headers.get(name)
     if value is None:
         return default
-    if not (value.isascii() and value.isdigit() and len(value) <= MAX_DIGITS):
+    number = whole_number(value)
+    if number is None:
         raise errors.InvalidArgument(f"{name} is not a number.", ArgumentName=name, ArgumentValue=value)
-    return int(value)
+    return number

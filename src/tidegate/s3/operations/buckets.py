@@ -57,7 +57,7 @@ async def create_bucket(call: Call) -> Response:
         root = xml.parse(document, "CreateBucketConfiguration")
         xml.only(root, ("LocationConstraint", "Tags"))
         region = xml.optional(root, "LocationConstraint") or ""
-        if len(region) > _MAX_REGION or (not region.replace("-", "").isalnum() & region.isascii() and region):
+        if len(region) > _MAX_REGION or (region and not (region.isascii() and region.replace("-", "").isalnum())):
             raise errors.InvalidLocationConstraint(LocationConstraint=region)
         tag_set = xml.child(root, "Tags")
         tags = parse_tag_set(tag_set, MAX_BUCKET_TAGS) if tag_set is not None else None

@@ -10,7 +10,7 @@ from tidegate import errors
 from tidegate.gateway.objects import Deletion
 from tidegate.preconditions import NONE, Preconditions
 from tidegate.s3 import fields, xml
-from tidegate.s3.call import Call, Headers, Response, xml_response
+from tidegate.s3.call import SIZE_DIGITS, Call, Headers, Response, whole_number, xml_response
 from tidegate.s3.payload import read_document
 from tidegate.s3.target import MAX_KEY_BYTES
 
@@ -91,9 +91,10 @@ def _deletion(node: Element) -> Deletion:
 def _size(value: str | None) -> int | None:
     if value is None:
         return None
-    if not (value.isascii() and value.isdigit() and len(value) <= 19):
+    size = whole_number(value, SIZE_DIGITS)
+    if size is None:
         raise errors.InvalidArgument("The size to match is not a number.", ArgumentValue=value)
-    return int(value)
+    return size
 
 
 def _date(value: str | None) -> int | None:

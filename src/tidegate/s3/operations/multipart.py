@@ -9,7 +9,7 @@ from tidegate.gateway import Wanted
 from tidegate.gateway.multipart import COMPOSITE, Expected
 from tidegate.gateway.objects import FULL_OBJECT
 from tidegate.s3 import fields, ranges, xml
-from tidegate.s3.call import MAX_DIGITS, Call, Headers, Response, xml_response
+from tidegate.s3.call import SIZE_DIGITS, Call, Headers, Response, whole_number, xml_response
 from tidegate.s3.operations.copying import checksum_algorithm
 from tidegate.s3.operations.listing import common_prefixes, encoding, owner, raw
 from tidegate.s3.operations.objects import MAX_PART_NUMBER
@@ -18,7 +18,6 @@ from tidegate.s3.payload import open_payload, read_document
 # Amazon S3: parts or uploads in one page.
 MAX_PAGE = 1000
 _PART_NAMES = ("PartNumber", "ETag", *(f"Checksum{name}" for name in checksums.ALGORITHMS))
-_MAX_SIZE_DIGITS = 19
 
 
 async def create_multipart_upload(call: Call) -> Response:
@@ -73,13 +72,14 @@ def _checksum_choice(call: Call) -> tuple[str, str]:
 
 def _part_number(call: Call) -> int:
     value = call.query["partNumber"]
-    if not (value.isascii() and value.isdigit() and len(value) <= MAX_DIGITS and 1 <= int(value) <= MAX_PART_NUMBER):
+    number = whole_number(value)
+    if number is None or not 1 <= number <= MAX_PART_NUMBER:
         raise errors.InvalidArgument(
             f"Part number must be an integer between 1 and {MAX_PART_NUMBER}, inclusive",
             ArgumentName="partNumber",
             ArgumentValue=value,
         )
-    return int(value)
+    return number
 
 
 async def upload_part(call: Call) -> Response:
@@ -205,15 +205,15 @@ async def complete_multipart_upload(call: Call) -> Response:
     wanted = []
     for node in root:
         xml.only(node, _PART_NAMES)
-        number = xml.required(node, "PartNumber").strip()
-        if not (number.isascii() and number.isdigit() and len(number) <= MAX_DIGITS):
+        number = whole_number(xml.required(node, "PartNumber").strip())
+        if number is None:
             raise errors.MalformedXML
-        if not 1 <= int(number) <= MAX_PART_NUMBER:
-            raise errors.InvalidPart(UploadId=call.query["uploadId"], PartNumber=number)
+        if not 1 <= number <= MAX_PART_NUMBER:
+            raise errors.InvalidPart(UploadId=call.query["uploadId"], PartNumber=str(number))
         sums = {name: xml.optional(node, f"Checksum{name}") for name in checksums.ALGORITHMS} if len(node) > 2 else {}
         wanted.append(
             Wanted(
-                int(number),
+                number,
                 xml.required(node, "ETag").strip().strip('"').lower(),
                 {name: value for name, value in sums.items() if value is not None},
             )
@@ -245,10 +245,11 @@ def _expected(call: Call) -> Expected:
     """What the headers say of the object that is to come of the parts."""
     headers = call.headers
     sums = {algorithm.name: headers[name] for name, algorithm in checksums.BY_HEADER.items() if name in headers}
-    size = headers.get("x-amz-mp-object-size")
-    if size is not None and not (size.isascii() and size.isdigit() and len(size) <= _MAX_SIZE_DIGITS):
+    given = headers.get("x-amz-mp-object-size")
+    size = None if given is None else whole_number(given, SIZE_DIGITS)
+    if given is not None and size is None:
         raise errors.InvalidArgument("x-amz-mp-object-size is not a number.", ArgumentName="x-amz-mp-object-size")
-    return Expected(sums, headers.get("x-amz-checksum-type"), None if size is None else int(size))
+    return Expected(sums, headers.get("x-amz-checksum-type"), size)
 
 
 async def abort_multipart_upload(call: Call) -> Response:

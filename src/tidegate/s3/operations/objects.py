@@ -11,19 +11,20 @@ from tidegate.gateway.reading import Reading
 from tidegate.model import STANDARD, ObjectPart, Version
 from tidegate.preconditions import SECOND
 from tidegate.s3 import fields, ranges
-from tidegate.s3.call import Call, Headers, Response
+from tidegate.s3.call import SIZE_DIGITS, Call, Headers, Response, whole_number
 from tidegate.s3.payload import open_payload
 from tidegate.s3.target import CONTROL
 
-_MAX_OFFSET_DIGITS = 19
+MAX_PART_NUMBER = 10_000  # Amazon S3
 
 
 async def put_object(call: Call) -> Response:
     headers = call.headers
     if "x-amz-rename-source" in headers:
         raise errors.InvalidRequest("x-amz-rename-source needs the sub-resource renameObject.")
-    offset = headers.get("x-amz-write-offset-bytes")
-    if offset is not None and not (offset.isascii() and offset.isdigit() and len(offset) <= _MAX_OFFSET_DIGITS):
+    given = headers.get("x-amz-write-offset-bytes")
+    offset = None if given is None else whole_number(given, SIZE_DIGITS)
+    if given is not None and offset is None:
         raise errors.InvalidArgument(
             "The write offset is not a number of bytes.", ArgumentName="x-amz-write-offset-bytes"
         )
@@ -34,7 +35,7 @@ async def put_object(call: Call) -> Response:
         open_payload(call),
         fields.new_object(headers),
         preconditions=fields.preconditions(headers),
-        write_offset=None if offset is None else int(offset),
+        write_offset=offset,
     )
     answer = [(b"etag", fields.quoted(version.etag)), *fields.new_version_headers(version.version_id)]
     answer += fields.checksum_headers(version.attributes.checksums, version.attributes.checksum_type)
@@ -142,9 +143,6 @@ async def _part(call: Call, reading: Reading) -> tuple[int, ObjectPart, int]:
     if parts or number > 1:
         raise errors.InvalidPartNumber(PartNumberRequested=str(number), ActualPartCount=str(len(parts) or 1))
     return 0, ObjectPart(number, reading.version.size), 0
-
-
-MAX_PART_NUMBER = 10_000  # Amazon S3
 
 
 def _override(call: Call, headers: Headers) -> None:
