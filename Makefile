@@ -5,7 +5,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test lint format bench conformance lock clean
+.PHONY: help run test lint format bench conformance demo-tensorflow lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -29,6 +29,7 @@ help:
 	@echo 'make format       put the code into the one format'
 	@echo 'make bench        measure against rclone serve s3           (ARGS: arguments of benchmarks)'
 	@echo 'make conformance  run ceph/s3-tests                         (S3_TESTS: a checkout of it)'
+	@echo 'make demo-tensorflow  train on data in a bucket, with TensorFlow'
 	@echo 'make lock         resolve the dependencies anew and pin them'
 	@echo 'make clean        remove the environment and all caches'
 
@@ -55,6 +56,14 @@ bench: $(DEV_STAMP)
 conformance: $(CONFORMANCE_STAMP)
 	@test -n "$(S3_TESTS)" || { echo 'make conformance S3_TESTS=DIR: DIR is a checkout of ceph/s3-tests' >&2; exit 2; }
 	@$(BIN)/python conformance/ceph-s3-tests/run.py "$(S3_TESTS)" $(ARGS)
+
+# In an environment of its own: TensorFlow is large, and wants older packages than everything else.
+demo-tensorflow: $(RUN_STAMP)
+	@test -x .venv-tensorflow/bin/python || $(BIN)/python -m venv .venv-tensorflow
+	@echo 'Installing TensorFlow into .venv-tensorflow'
+	@.venv-tensorflow/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		--requirement demos/tensorflow/requirements.txt
+	@$(BIN)/python demos/tensorflow/run.py .venv-tensorflow/bin/python
 
 $(BIN)/python:
 	@for python in $(PYTHONS); do \
@@ -89,12 +98,12 @@ $(CONFORMANCE_STAMP): conformance/ceph-s3-tests/requirements.txt $(DEV_STAMP)
 lock: | $(BIN)/python
 	@test -x .venv-lock/bin/uv || $(BIN)/python -m venv .venv-lock
 	@.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	@for name in requirements/run requirements/dev conformance/ceph-s3-tests/requirements; do \
+	@for name in requirements/run requirements/dev conformance/ceph-s3-tests/requirements demos/tensorflow/requirements; do \
 		.venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 			--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(ARGS) \
 			$$name.in --output-file $$name.txt || exit 1; \
 	done
 
 clean:
-	rm -rf $(VENV) .venv-lock .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf $(VENV) .venv-lock .venv-tensorflow .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
 	find src tests tools benchmarks conformance -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
