@@ -17,7 +17,7 @@ import msgspec
 
 from benchmarks import machine, report, wrk
 from benchmarks.arena import Arena, Notebook, Options, say
-from benchmarks.measures import large, scale, small, startup, versions
+from benchmarks.measures import batch, large, scale, small, startup, versions
 from benchmarks.servers import Launcher, Rclone, Server, Tidegate, find_rclone
 from benchmarks.values import MIB, Run
 
@@ -28,6 +28,7 @@ RESULTS = Path(__file__).with_name("results")
 SPACE = 40  # times the size of a large object: what a run may leave on the disk until it ends
 MEASURES: dict[str, Callable[[Arena], None]] = {
     "small": small.run,
+    "batch": batch.run,
     "scale": scale.run,
     "versions": versions.run,
     "large": large.run,

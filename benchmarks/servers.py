@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 READY_TIMEOUT = 30.0  # seconds
 STOP_TIMEOUT = 30.0  # seconds: a server may have gigabytes to write back
 POLL = 0.001  # seconds between looks for the ready line, which bounds how exact a start-up time can be
-_USER = "bench"
+USER = "bench"
 
 
 class Launcher(Protocol):
@@ -60,9 +60,9 @@ class Tidegate:
 
     def credentials(self, data: Path) -> Credentials:
         """A new key of the user ``bench``, who is made if need be."""
-        subprocess.run([*self._run, "user", "add", _USER, "--data", str(data)], capture_output=True, check=False)
+        subprocess.run([*self._run, "user", "add", USER, "--data", str(data)], capture_output=True, check=False)
         made = subprocess.run(
-            [*self._run, "key", "add", _USER, "--data", str(data)], capture_output=True, text=True, check=False
+            [*self._run, "key", "add", USER, "--data", str(data)], capture_output=True, text=True, check=False
         )
         access, secret = self._access_key.search(made.stdout), self._secret_key.search(made.stdout)
         if made.returncode or not access or not secret:

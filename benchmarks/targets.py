@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from benchmarks.values import MIB, MILLISECONDS, Result, Run, Sample, cost, latency, seconds, throughput
+from benchmarks.values import MIB, MILLISECONDS, Result, Run, Sample, cost, latency, rate, seconds, throughput
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,6 +76,7 @@ def judge(run: Run) -> list[Verdict]:
     longer = _ratio(medians.page("LIST at scale", 10 * MILLION), medians.page("LIST at scale", MILLION))
     of_md5 = _ratio(medians.find("PUT large", throughput), run.machine.md5)
     completion = medians.against("complete parts of 16 MiB", "complete parts of 5 MiB")
+    batch = _ratio(medians.find("in one batch", rate), medians.find("one by one", rate))
     start = medians.find("start", seconds, factor=MILLISECONDS)
     idle = medians.find("start", lambda sample: sample.rss, factor=1 / MIB)
     return [
@@ -93,6 +94,7 @@ def judge(run: Run) -> list[Verdict]:
         Verdict("completion, parts of 16 MiB / of 5 MiB, time", "<=", 1.5, "times", completion),
         Verdict(f"GET per CPU second / {PEER}'s", ">=", 1.5, "times", medians.beside_peer("GET")),
         Verdict(f"PUT per CPU second / {PEER}'s, unsynced", ">=", 2, "times", medians.beside_peer("PUT new")),
+        Verdict("objects of 4 KiB in one batch / one by one, speed", ">=", 5, "times", batch),
         Verdict("start to ready line", "<=", 1000, "ms", start),
         Verdict("idle worker, resident", "<=", 80, "MiB", idle),
     ]

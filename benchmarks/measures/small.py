@@ -19,13 +19,14 @@ RATE = 25_000  # new keys a second that are made ready for a round; a server tha
 READS = 50_000  # targets of a reading load, after which it starts again
 
 
-def _key(number: int) -> str:
+def key(number: int) -> str:
+    """The key of an object."""
     return f"object-{number:06d}"
 
 
 def _reads(signer: Signer, method: str, objects: int) -> list[str]:
     order = random.Random(objects)
-    return [signer.target(method, f"/{BUCKET}/{_key(order.randrange(objects))}") for _ in range(READS)]
+    return [signer.target(method, f"/{BUCKET}/{key(order.randrange(objects))}") for _ in range(READS)]
 
 
 def run(arena: Arena) -> None:
@@ -34,7 +35,7 @@ def run(arena: Arena) -> None:
     body = os.urandom(options.small)
     reads: dict[tuple[str, str], list[str]] = {}
     for server in arena.servers:
-        fill(server, BUCKET, map(_key, range(options.objects)), body)
+        fill(server, BUCKET, map(key, range(options.objects)), body)
         signer = server.signer()
         for method in ("GET", "HEAD", "PUT"):
             reads[server.name, method] = _reads(signer, method, options.objects)

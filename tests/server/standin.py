@@ -112,14 +112,15 @@ async def answer(send: asgi.Send, status: int, body: bytes) -> None:
 @asynccontextmanager
 async def open_house(settings: Settings) -> AsyncIterator[House]:
     """Stands in for ``tidegate.server.house.open_house``."""
-    if (settings.data / "broken").exists():
+    if (settings.home / "broken").exists():
         raise RuntimeError("the rooms are broken")
 
     async def check() -> None:
-        if (settings.data / "unready").exists():
+        if (settings.home / "unready").exists():
             raise OSError("the catalog is not there")
 
     async def stats() -> dict[str, int]:
         return {"buckets": 1, "objects": 2, "bytes": 3}
 
-    yield House(Door(settings.data), check, stats)
+    door = Door(settings.home)
+    yield House(door, door, check, stats)

@@ -31,7 +31,7 @@ def test_defaults_are_safe_and_simple() -> None:
     """Without any setting a server listens on this machine only, on the two ports that the guides use."""
     plain = load(environment={})
     assert (plain.host, plain.port, plain.repos_port) == ("127.0.0.1", 8080, 30600)
-    assert (plain.data, plain.auth, plain.durability) == (Path("tidegate-data"), False, "full")
+    assert (plain.data, plain.auth, plain.durability) == ((Path("tidegate-data"),), False, "full")
     assert plain.workers >= 1
     assert plain == Settings(workers=plain.workers)
 
@@ -54,7 +54,7 @@ def test_file_can_be_named_by_a_variable_and_the_flag_wins(tmp_path: Path) -> No
 
 # For each setting another value than its default, as text and as TOML.
 OTHERS: Mapping[str, tuple[str, str, object]] = {
-    "data": ("/srv/x", '"/srv/x"', Path("/srv/x")),
+    "data": ("/srv/x:/srv/y", '["/srv/x", "/srv/y"]', (Path("/srv/x"), Path("/srv/y"))),
     "host": ("::1", '"::1"', "::1"),
     "port": ("9000", "9000", 9000),
     "repos_port": ("off", '"off"', None),
@@ -67,6 +67,7 @@ OTHERS: Mapping[str, tuple[str, str, object]] = {
     "durability": ("relaxed", '"relaxed"', "relaxed"),
     "inline_limit": ("128KiB", "131072", 128 * KIB),
     "min_part_size": ("1KiB", "1024", KIB),
+    "promote_from": ("/srv/p:/srv/q", '["/srv/p", "/srv/q"]', (Path("/srv/p"), Path("/srv/q"))),
     "access_log": ("true", "true", True),
     "log_format": ("json", '"json"', "json"),
     "log_level": ("debug", '"debug"', "debug"),

@@ -9,13 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate import errors
+from tidegate.names import MAX_KEY_BYTES
 from tidegate.s3.target import (
-    MAX_KEY_BYTES,
     MAX_QUERY_FIELDS,
+    SIGNING,
     Target,
     bucket_of_host,
+    meaning,
     parse_query,
     parse_target,
+    split_query,
     validate_bucket_name,
 )
 
@@ -293,6 +296,71 @@ def test_attack_18_any_query_is_parsed_or_refused(raw: bytes) -> None:
     except errors.InvalidURI:
         return
     assert all("\0" not in name + value for name, value in fields)
+
+
+SIGNED = "X-Amz-Algorithm=A&X-Amz-Credential=k%2F20260101&X-Amz-Date=d&X-Amz-Signature=s"
+
+
+def meant(query: str) -> list[tuple[str, str]]:
+    """Return what a query means beside its signature."""
+    return meaning(query.encode(), split_query(query.encode()))
+
+
+@pytest.mark.parametrize(
+    ("query", "fields"),
+    [
+        (SIGNED, []),
+        (f"{SIGNED}&prefix=a%2Fb&acl", [("prefix", "a/b"), ("acl", "")]),
+        (f"versionId=1&{SIGNED}&x-amz-acl=private", [("versionId", "1"), ("x-amz-acl", "private")]),
+        ("prefix=a+b&AWSAccessKeyId=k", [("prefix", "a b"), ("AWSAccessKeyId", "k")]),
+        ("", []),
+        ("&&", []),
+    ],
+)
+def test_what_only_signs_a_query_is_left_out(query: str, fields: list[tuple[str, str]]) -> None:
+    """The fields of a presigned URL's signature mean nothing to an operation; all others are there, in order."""
+    assert meant(query) == fields
+
+
+@pytest.mark.parametrize(
+    "other", ["X-Amz-Date=d", "x-amz-date=d", "X-Amz%2DDate=d", "X%2damz%2dDATE=d", "prefix=a&prefix=b", "a&A"]
+)
+def test_attack_a_name_that_comes_twice_is_not_left_out(other: str) -> None:
+    """In whatever spelling: routing refuses what is given twice, so it has to see it."""
+    query = f"{SIGNED}&{other}"
+    assert meant(query) == parse_query(query.encode())
+
+
+@pytest.mark.parametrize("value", ["%", "%4", "%zz", "%FF", "%C3", "%ED%A0%80", "%00", "a%0", "%E0%80%AF"])
+@pytest.mark.parametrize("name", ["X-Amz-Expires", "X-Amz-Security-Token", "prefix"])
+def test_attack_18_what_signs_has_to_be_well_formed_too(name: str, value: str) -> None:
+    """A malformed escape, U+0000 and what is not UTF-8 are refused in fields that are left out as in any other."""
+    with pytest.raises(errors.InvalidURI):
+        meant(f"{SIGNED}&{name}={value}")
+
+
+@given(
+    query=st.lists(
+        st.sampled_from(
+            [*SIGNED.split("&"), "x-amz-date=1", "X-Amz%2DDate", "acl", "a=%FF", "b=%C3%A9", "", "c=+%", "é"]
+        ),
+        max_size=6,
+    ).map("&".join)
+)
+def test_a_query_means_what_it_says_but_for_its_signature(query: str) -> None:
+    """It is refused exactly where the whole of it would be, and else has the same fields without those that sign it."""
+    try:
+        fields = parse_query(query.encode())
+    except errors.InvalidURI:
+        with pytest.raises(errors.InvalidURI):
+            meant(query)
+        return
+    signing = {name.decode() for name in SIGNING}
+    assert [field for field in meant(query) if field[0] not in signing] == [
+        field for field in fields if field[0] not in signing
+    ]
+    if len({name.lower() for name, _ in fields}) < len(fields):
+        assert meant(query) == fields
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ SIZE_DIGITS = 19  # of a number of bytes: as many as 2^63 has
 
 
 class Response(msgspec.Struct, frozen=True):
-    """An answer. A body that is a stream comes with a ``content-length`` header."""
+    """An answer. One whose body is not here, a stream or an answer to HEAD, comes with a ``content-length`` header."""
 
     status: int = 200
     headers: Headers = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import random
 
 from tidegate import errors
 from tidegate.s3 import xml
@@ -16,8 +16,8 @@ _HEADERS = {"version_id": b"x-amz-version-id", "etag": b"etag", "modified": b"la
 
 
 def new_request_id() -> str:
-    """What a client quotes and the access log shows: 16 hexadecimal digits."""
-    return secrets.token_hex(8).upper()
+    """What a client quotes and the access log shows: 16 hexadecimal digits. No secret, so it needs no system call."""
+    return f"{random.getrandbits(64):016X}"
 
 
 def response(error: errors.Error, raw_path: bytes, request_id: str) -> Response:

@@ -16,7 +16,7 @@ import msgspec
 
 from tidegate import errors
 from tidegate.s3 import _operations
-from tidegate.s3.target import CONTROL, Level
+from tidegate.s3.target import CONTROL, SIGNING, Level
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping, Sequence
@@ -27,18 +27,7 @@ ROUTES_REMEMBERED: Final = 256  # clients use a few dozen combinations of names;
 _MOVED: Final = frozenset({"content-md5", "content-type"})
 # Names that select nothing: what SDKs add for their own logs, and the signature of a presigned URL (SigV4, SigV2).
 _IGNORED: Final = frozenset({"x-id", "AWSAccessKeyId", "Expires", "Signature", *_MOVED})
-_SIGNING: Final = frozenset(
-    {
-        "X-Amz-Algorithm",
-        "X-Amz-Credential",
-        "X-Amz-Date",
-        "X-Amz-Expires",
-        "X-Amz-SignedHeaders",
-        "X-Amz-Signature",
-        "X-Amz-Security-Token",
-        "X-Amz-Content-Sha256",
-    }
-)
+_SIGNING: Final = frozenset(name.decode() for name in SIGNING)
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a header's name (RFC 9110 section 5.6.2)
 _AMZ_PREFIX: Final = "x-amz-"  # in any case: SigV4's, and headers that a presigner has moved into the query
 _OVERRIDE_PREFIX: Final = "response-"

@@ -8,6 +8,7 @@ A key is bytes that happen to be UTF-8: it is decoded once and never normalised,
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Final, Literal
 from urllib.parse import unquote_to_bytes
@@ -15,18 +16,36 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from tidegate import errors
+from tidegate.names import MAX_KEY_BYTES
+from tidegate.s3.signature.canonical import Pair, pairs
 
 Level = Literal["service", "bucket", "object"]
 
 PREFIX: Final = "/s3"  # S3 is served under it and at the root; a bucket name has three characters, so it hides none
-MAX_KEY_BYTES: Final = 1024  # Amazon's limit, in UTF-8
 MAX_HOST_LENGTH: Final = 260  # a DNS name has 253 characters at most, the dot after it one, a port six
 HOSTS_REMEMBERED: Final = 1024  # a client uses one, or one a bucket; bounded, as the client chooses them
 MAX_QUERY_FIELDS: Final = 128  # the longest real query, a presigned URL with every override and header, has about 60
+QUERIES_REMEMBERED: Final = 256  # clients use a few dozen combinations of names; bounded, as they choose them
+
+#: The names by which a presigned URL carries its signature (SigV4). They mean nothing to any operation.
+SIGNING: Final = frozenset(
+    {
+        b"X-Amz-Algorithm",
+        b"X-Amz-Credential",
+        b"X-Amz-Date",
+        b"X-Amz-Expires",
+        b"X-Amz-SignedHeaders",
+        b"X-Amz-Signature",
+        b"X-Amz-Security-Token",
+        b"X-Amz-Content-Sha256",
+    }
+)
 
 CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # no header's value has these (RFC 9110 section 5.5)
 
+_PERCENT, _PLUS, _NUL = b"%+\0"  # as numbers: Python finds them in bytes much faster than as bytes
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_ODD_ESCAPE = re.compile(rb"%(?![0-7][0-9A-Fa-f])|%00")  # malformed, of U+0000, or part of what may be no UTF-8
 _HOST = re.compile(r"([a-z0-9_](?:[a-z0-9._-]*[a-z0-9_-])?)\.?(?::[0-9]*)?", re.ASCII | re.IGNORECASE)
 
 _LABEL = "[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
@@ -110,18 +129,38 @@ def parse_query(raw: bytes) -> list[tuple[str, str]]:
     A name without ``=`` has an empty value; empty fields are dropped. Raises InvalidURI for a malformed escape, for
     what is not UTF-8, for U+0000 and for more than ``MAX_QUERY_FIELDS`` fields.
     """
-    if not raw:
-        return []
+    return _decoded(split_query(raw))
+
+
+def split_query(raw: bytes) -> list[Pair]:
+    """Return the fields of a raw query, in order and not decoded. Raises InvalidURI for more than
+    ``MAX_QUERY_FIELDS``.
+    """
     if raw.count(b"&") >= MAX_QUERY_FIELDS:
         raise errors.InvalidURI
-    fields = []
-    for field in _text(raw).split("&"):
-        if field:
-            name, _, value = field.partition("=")
-            if "%" in field or "+" in field:  # most have nothing to decode
-                name, value = _form_text(name), _form_text(value)
-            fields.append((name, value))
-    return fields
+    return pairs(raw)
+
+
+def meaning(raw: bytes, fields: Sequence[Pair]) -> list[tuple[str, str]]:
+    """Do as ``parse_query`` does for a query that was split, and leave out what only signs it.
+
+    Where a name comes twice, in whatever spelling, nothing is left out: routing has to see it.
+    """
+    if not raw.isascii() or _NUL in raw or _ODD_ESCAPE.search(raw):
+        _decoded(fields)  # refuses them, in what is left out too
+    telling = _telling(tuple([name for name, _, _ in fields]))
+    return _decoded([fields[place] for place in telling]) if telling else []
+
+
+@lru_cache(maxsize=QUERIES_REMEMBERED)
+def _telling(names: tuple[bytes, ...]) -> tuple[int, ...]:
+    """Return the places of the fields that say more than who signed."""
+    plain = {_unquote(name).lower() for name in names}
+    return tuple(place for place, name in enumerate(names) if name not in SIGNING or len(plain) < len(names))
+
+
+def _decoded(fields: Iterable[Pair]) -> list[tuple[str, str]]:
+    return [(_form_text(name), _form_text(value)) for name, _, value in fields]
 
 
 def validate_bucket_name(name: str) -> None:
@@ -140,9 +179,11 @@ def validate_bucket_name(name: str) -> None:
         raise errors.InvalidBucketName(BucketName=name)
 
 
-def _form_text(text: str) -> str:
+def _form_text(raw: bytes) -> str:
     """Return a name or value of a query decoded."""
-    return _text(_unquote(text.replace("+", " ").encode()))
+    if _PERCENT in raw or _PLUS in raw:  # most have nothing to decode
+        raw = _unquote(raw.replace(b"+", b" "))
+    return _text(raw)
 
 
 def _key(raw: bytes) -> str | None:
@@ -155,7 +196,7 @@ def _key(raw: bytes) -> str | None:
 
 
 def _unquote(raw: bytes) -> bytes:
-    if b"%" not in raw:
+    if _PERCENT not in raw:
         return raw
     if _BAD_ESCAPE.search(raw):
         raise errors.InvalidURI
@@ -163,7 +204,7 @@ def _unquote(raw: bytes) -> bytes:
 
 
 def _text(raw: bytes) -> str:
-    if b"\0" in raw:
+    if _NUL in raw:
         raise errors.InvalidURI
     try:
         return raw.decode()

@@ -1,7 +1,8 @@
 """Joins the small writes of one turn of the event loop into one system call.
 
 uvicorn writes an answer's headers and its body separately, and a write to a socket is among the dearest things that a
-small answer needs. What is written here waits for the end of the turn in which it was written, unless it is much.
+small answer needs. What is written here waits for the end of the turn in which it was written, unless it is much: so a
+client is not woken, to take the processor away, before the other requests of that turn are answered.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ class Cork:
     def __init__(self, transport: Transport, loop: AbstractEventLoop) -> None:
         self._transport = transport
         self._call_soon = loop.call_soon
+        self.is_closing = transport.is_closing  # asked for with every answer
         self._held: list[bytes] = []
 
     def __getattr__(self, name: str) -> object:

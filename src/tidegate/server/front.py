@@ -34,6 +34,8 @@ SERVER_FAULT = 500
 # Doors of their own beside S3's, by the first three bytes of a path. No bucket is hidden: its name has three characters
 # or more.
 PROBES = b"/-/"
+AIS = b"/v1"
+_DOOR = 3
 
 
 class House(msgspec.Struct, frozen=True):
@@ -44,6 +46,7 @@ class House(msgspec.Struct, frozen=True):
     """
 
     s3: App
+    ais: App
     check: Callable[[], Awaitable[None]]
     stats: Callable[[], Awaitable[Mapping[str, int]]]
     new_key: tuple[str, str] | None = None
@@ -63,6 +66,7 @@ class Front:
         self._metrics = metrics
         self._on_ready = on_ready
         self._domains = settings.domains
+        self._repos_port = settings.repos_port
         self._has_access_log = settings.access_log
         self._s3: App = _not_open
         self._doors: dict[bytes, App] = {}
@@ -81,13 +85,16 @@ class Front:
                 scope[ERROR], scope[REQUEST_ID] = error.code, new_request_id()
                 await refuse(error, scope[REQUEST_ID], exchange.send)
                 return
-            if scope["server"][1] == self._settings.repos_port:
+            if scope["server"][1] == self._repos_port:
                 scope[IS_REPOS] = True
             body = guard.body(fields, receive, send)
             if body is not None:
                 receive = body.receive
                 exchange.target = body.send
-            door = self._doors.get(scope["raw_path"][:3])
+            path = scope["raw_path"]
+            door = self._doors.get(path[:_DOOR])
+            if door is not None and b"/" not in (path[_DOOR - 1 : _DOOR], path[_DOOR : _DOOR + 1] or b"/"):
+                door = None  # a bucket whose name begins like a door's
             if door is None or bucket_of_host(fields[b"host"].decode("ascii"), self._domains) is not None:
                 door = self._s3
             await door(scope, receive, exchange.send)
@@ -110,11 +117,11 @@ class Front:
             try:
                 house = await stack.enter_async_context(self._open_house(self._settings))
             except Exception as error:
-                logger.exception("cannot open %s", self._settings.data)
+                logger.exception("cannot open %s", self._settings.home)
                 await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})
                 return
             self._s3 = house.s3
-            self._doors = {PROBES: Probes(self._metrics, house.check, house.stats)}
+            self._doors = {AIS: house.ais, PROBES: Probes(self._metrics, house.check, house.stats)}
             await send({"type": "lifespan.startup.complete"})
             self._on_ready(house)
             await receive()

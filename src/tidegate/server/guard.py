@@ -29,6 +29,7 @@ LINGER_SECONDS = 2.0
 _SINGLETONS = frozenset({b"host", b"content-length", b"transfer-encoding", b"authorization", b"expect"})
 _HOSTS_REMEMBERED = 1024
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,255})(?::[0-9]{1,5})?")
+_HASH = ord("#")  # as a number: Python finds it in bytes much faster than as bytes
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)[/?]", re.IGNORECASE)
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -52,7 +53,7 @@ def fault(scope: Scope, fields: Fields) -> errors.Error | None:
     target: bytes = scope.get(TARGET, b"/")
     if target[:1] != b"/" and not _is_for(target, host):
         return errors.BadRequest("The request target is not a path on the host of the Host header.")
-    if b"#" in target:
+    if _HASH in target:
         return errors.InvalidURI()
     if b"content-length" in fields or b"transfer-encoding" in fields:
         return _framing_fault(scope, fields)

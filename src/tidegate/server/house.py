@@ -7,9 +7,11 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from tidegate import errors, jobs
+from tidegate.ais import app as ais
 from tidegate.gateway import Gateway, open_gateway
 from tidegate.s3 import app as s3
 from tidegate.server.front import House
+from tidegate.settings import administrator_password
 from tidegate.telemetry.metrics import observe_group_commit
 
 if TYPE_CHECKING:
@@ -20,23 +22,27 @@ if TYPE_CHECKING:
 async def open_house(settings: Settings) -> AsyncIterator[House]:
     """Opens the data folder and what works on it, and closes both in the end."""
     gateway = open_gateway(
-        settings.data,
+        settings.home,
         inline_limit=settings.inline_limit,
         min_part_size=settings.smallest_part,
         durable=settings.durability == "full",
+        promote_from=settings.promote_from,
         on_group=observe_group_commit,
     )
     try:
+        await gateway.folders.open(settings.data[1:])
         new_key = await _administrator(gateway) if settings.auth else None
-        async with jobs.run(gateway, settings):
-            yield House(s3.create(gateway, settings), gateway.check, gateway.stats, new_key)
+        async with gateway.rooms.accesses.kept(), gateway.folders.kept(), jobs.run(gateway, settings):
+            yield House(
+                s3.create(gateway, settings), ais.create(gateway, settings), gateway.check, gateway.stats, new_key
+            )
     finally:
         await gateway.close()
 
 
 async def _administrator(gateway: Gateway) -> tuple[str, str] | None:
     try:
-        key = await gateway.identity.make_administrator()
+        key = await gateway.identity.make_administrator(administrator_password())
     except errors.UserAlreadyExists:  # another worker was faster
         return None
     return None if key is None else (key.access_key, key.secret_key)

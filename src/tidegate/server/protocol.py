@@ -11,13 +11,16 @@ It extends uvicorn's class because that is the place uvicorn offers for it: ``Co
 from __future__ import annotations
 
 import asyncio
+from urllib.parse import unquote
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from tidegate import errors
 from tidegate.s3.faults import document, new_request_id
 from tidegate.server.asgi import IS_OVERSIZED, TARGET
 from tidegate.server.cork import Cork
+from tidegate.server.cycle import Cycle
 from tidegate.server.refusal import CONTENT_TYPE
 
 # S3 allows 8 KiB of headers. A presigned request line can be as long again: a percent-encoded key and a session token.
@@ -54,8 +57,41 @@ class Protocol(HttpToolsProtocol):
             self.scope[IS_OVERSIZED] = size > MAX_HEADER_SECTION  # type: ignore[literal-required]
         self._unproductive = 0
         self.scope[TARGET] = self.url  # type: ignore[literal-required]
-        super().on_headers_complete()
+        self._begin()
         self.headers = []  # what comes after the body is no header: it goes where nobody looks
+
+    def _begin(self) -> None:
+        """Begins what uvicorn's ``on_headers_complete`` does, with a cycle of our own."""
+        scope, version = self.scope, self.parser.get_http_version()
+        scope["method"] = self.parser.get_method().decode("ascii")
+        if version != "1.1":
+            scope["http_version"] = version
+        path, query = _split(self.url)
+        shown = path.decode("ascii")
+        scope["path"] = unquote(shown) if "%" in shown else shown
+        scope["raw_path"] = path
+        scope["query_string"] = query
+        before = self.cycle
+        self.cycle = Cycle(
+            scope,
+            self.transport,
+            self.flow,
+            self.logger,
+            self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        if before is None or before.response_complete:
+            task = self.loop.create_task(self.cycle.run_asgi(self.app))
+            task.add_done_callback(self.tasks.discard)
+            self.tasks.add(task)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
 
     def on_body(self, body: bytes) -> None:
         self._unproductive = 0
@@ -108,6 +144,15 @@ class Protocol(HttpToolsProtocol):
                 self.transport.close()
             else:
                 self._refuse(errors.RequestTimeout())
+
+
+def _split(target: bytes) -> tuple[bytes, bytes]:
+    """The path and query of a request target. Raises ``httptools.HttpParserInvalidURLError``."""
+    if target[:1] == b"/":
+        path, _, query = target.partition(b"?")
+        return path, query
+    url = httptools.parse_url(target)
+    return url.path, url.query or b""
 
 
 _NEVER = object()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tidegate.server import locks, worker
+from tidegate.server.kept import with_kept
 from tidegate.server.listen import CannotListenError, listen, port_of
 from tidegate.server.pool import Pool, Stop, WorkerStartError, stop_signals
 from tidegate.server.ready import announcement, endpoints
@@ -37,6 +38,8 @@ def run(settings: Settings, house: str = HOUSE) -> None:
     try:
         with ExitStack() as stack:
             lock, settings = _take_folder(settings, stack)
+            settings = with_kept(settings)
+            check_certificate(settings)
             stop = stack.enter_context(stop_signals())
             sockets, settings = open_sockets(settings, stack)
             metrics = stack.enter_context(folder.shared(settings.workers))
@@ -49,13 +52,18 @@ def run(settings: Settings, house: str = HOUSE) -> None:
 
 
 def _take_folder(settings: Settings, stack: ExitStack) -> tuple[locks.ServerLock, Settings]:
-    """Makes the data folder ours."""
+    """Makes the data folders ours."""
     try:
-        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        settings = msgspec.structs.replace(settings, data=settings.data.resolve())
-        return stack.enter_context(locks.hold(settings.data)), settings
+        settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        settings = msgspec.structs.replace(settings, data=tuple(folder.resolve() for folder in settings.data))
+        lock = stack.enter_context(locks.hold(settings.home))
     except OSError as error:
-        raise StartError(f"cannot use the data folder {settings.data}: {error}") from None
+        raise StartError(f"cannot use the data folder {settings.home}: {error}") from None
+    for further in settings.data[1:]:
+        with suppress(OSError):  # one that is not there, for its disk is broken, must not keep the others from serving
+            further.mkdir(mode=0o700, parents=True, exist_ok=True)
+            stack.enter_context(locks.hold(further))
+    return lock, settings
 
 
 def open_sockets(settings: Settings, stack: ExitStack) -> tuple[list[socket.socket], Settings]:

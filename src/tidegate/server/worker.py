@@ -111,7 +111,7 @@ def make_app(settings: Settings, house: str, metrics: Path, parent: int, ready: 
         signal.signal(
             signal.SIGHUP, signal.SIG_IGN
         )  # a terminal that goes away tells the parent too, which ends us in order
-        membership = locks.join(settings.data)
+        membership = locks.join(settings.home)
         _raise_descriptor_limit()
         _tune_allocator()
         return application(settings, house, metrics, on_ready=partial(_report, ready, membership))

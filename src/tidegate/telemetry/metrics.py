@@ -15,6 +15,7 @@ import os
 import platform
 import time
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -62,6 +63,7 @@ _GAUGES = {
     "buckets": ("tidegate_buckets", "Buckets."),
     "objects": ("tidegate_objects", "Objects in all buckets, as a listing would show them."),
     "bytes": ("tidegate_object_bytes", "Bytes of these objects."),
+    "jobs": ("tidegate_running_jobs", "Jobs that somebody started and that are being done."),
 }
 
 
@@ -97,7 +99,7 @@ class _Operation:
         self.latency = Tally(LATENCY_BOUNDS)
         self.received = 0
         self.sent = 0
-        self.statuses: dict[int, int] = {}
+        self.statuses: defaultdict[int, int] = defaultdict(int)
 
 
 class Metrics:
@@ -120,7 +122,7 @@ class Metrics:
         entry = self._operations.get(operation)
         if entry is None:
             entry = self._operations[operation] = _Operation()
-        entry.statuses[status] = entry.statuses.get(status, 0) + 1
+        entry.statuses[status] += 1
         entry.latency.add(seconds)
         entry.received += received
         entry.sent += sent
