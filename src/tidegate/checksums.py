@@ -79,6 +79,13 @@ BY_HEADER: Final[Mapping[str, Algorithm]] = MappingProxyType(
 )
 
 
+# The checksums that a bucket's property ``checksum.type`` names, written in lower-case hexadecimal, and what S3 calls
+# them. XXH64 has seed 0.
+DIGESTS: Final[Mapping[str, str]] = MappingProxyType(
+    {"xxhash": "XXHASH64", "md5": "MD5", "crc32c": "CRC32C", "sha256": "SHA256", "sha512": "SHA512"}
+)
+
+
 @cache
 def _awscrt() -> ModuleType:
     """awscrt costs 27 ms and 5 MB to import, so it waits for the first object that has one of its two checksums."""

@@ -163,6 +163,14 @@ class AccessDenied(Error):
     message = "Access Denied"
 
 
+class BucketAccessDenied(Error):
+    """The bucket's own property ``access`` forbids it, whoever asks."""
+
+    code = "AccessDenied"
+    status = 403
+    message = "Access Denied"
+
+
 class AccessForbidden(Error):
     status = 403
     message = "CORSResponse: CORS is not enabled for this bucket."
@@ -196,6 +204,47 @@ class AuthorizationQueryParametersError(Error):
     message = "The authorization query parameters that you provided are not valid."
 
 
+class InvalidToken(Error):
+    status = 400
+    message = "The provided token is malformed or otherwise invalid."
+
+
+class RevokedToken(Error):
+    """The token was good once; somebody has revoked it."""
+
+    code = "InvalidToken"
+    status = 400
+    message = "The provided token has been revoked."
+
+
+class ExpiredToken(Error):
+    status = 400
+    message = "The provided token has expired."
+
+
+class Unauthorized(Error):
+    """Where a token is asked for, as AIStore does: there is none, it is not good, or a password is wrong."""
+
+    status = 401
+    message = "token required"
+
+
+class TooManyLogins(Error):
+    """Passwords are being guessed, it seems."""
+
+    code = "TooManyRequests"
+    status = 429
+    message = "too many failed logins: try again in a minute"
+
+
+class AuthenticationIsOff(Error):
+    """Without authentication there is nobody to tell apart."""
+
+    code = "InvalidRequest"
+    status = 400
+    message = "authentication is off: a server that is started with --auth on has users, roles and tokens"
+
+
 class MissingSecurityHeader(Error):
     status = 400
     message = "Your request was missing a required header."
@@ -207,6 +256,13 @@ class MissingSecurityHeader(Error):
 class NoSuchBucket(Error):
     status = 404
     message = "The specified bucket does not exist"
+
+
+class AmbiguousBucketName(Error):
+    """Several buckets, of different providers or namespaces, have the name."""
+
+    status = 404
+    message = "The bucket name means more than one bucket."
 
 
 class BucketAlreadyExists(Error):
@@ -317,6 +373,21 @@ class TooManyParts(Error):
     message = "You have attempted to add more parts than the maximum of 10000 that are allowed for this object."
 
 
+class InvalidArchive(Error):
+    """An object that is read as an archive is none, or is damaged."""
+
+    status = 400
+    message = "The object is not an archive of the expected format, or it is damaged."
+
+
+class NoSuchMember(Error):
+    """An archive has no such file."""
+
+    code = "NoSuchKey"
+    status = 404
+    message = "The archive has no such file."
+
+
 # --- multipart uploads -----------------------------------------------------------------------------------------------
 
 
@@ -339,6 +410,14 @@ class InvalidPart(Error):
 class InvalidPartOrder(Error):
     status = 400
     message = "The list of parts was not in ascending order. Parts must be ordered by part number."
+
+
+# --- jobs ------------------------------------------------------------------------------------------------------------
+
+
+class NoSuchJob(Error):
+    status = 404
+    message = "The job does not exist."
 
 
 # --- the store -------------------------------------------------------------------------------------------------------
@@ -374,6 +453,65 @@ class ServiceUnavailable(Error):
     message = "The service cannot write to its data folder right now."
 
 
+class FolderMissing(Error):
+    """The only copies of the bytes are in data folders that are not there right now."""
+
+    code = "ServiceUnavailable"
+    status = 503
+    message = "The data folder that has this object is not there right now."
+
+
+# --- other people's buckets ------------------------------------------------------------------------------------------
+
+
+class RemoteUnavailable(Error):
+    """The remote cannot be reached, broke off, or failed. Whether it has done what it was asked is not known."""
+
+    code = "ServiceUnavailable"
+    status = 503
+    message = "The remote bucket cannot be reached right now."
+
+
+class RemoteDenied(Error):
+    """The remote takes our credentials for nobody's, or forbids what they ask. The message never has a credential."""
+
+    code = "AccessDenied"
+    status = 403
+    message = "The remote bucket denied access."
+
+
+class RemoteRefused(Error):
+    """The remote says that the request makes no sense to it."""
+
+    code = "InvalidRequest"
+    status = 400
+    message = "The remote bucket refused the request."
+
+
+class RemoteChanged(Error):
+    """The remote's object is no longer the one that was being read."""
+
+    code = "ServiceUnavailable"
+    status = 503
+    message = "The remote object changed while it was read. Please try again."
+
+
+class RemoteDamaged(Error):
+    """What the remote sent is not what it said it would send: its length, or a checksum."""
+
+    code = "InternalError"
+    status = 502
+    message = "The remote bucket sent damaged data."
+
+
+class UnrepresentableKey(Error):
+    """The remote has no object that could be called so; another key is never taken instead."""
+
+    code = "InvalidArgument"
+    status = 400
+    message = "The remote bucket cannot have an object of this name."
+
+
 # --- administration: users and keys ----------------------------------------------------------------------------------
 
 
@@ -399,3 +537,33 @@ class NoSuchAccessKey(Error):
     code = "NoSuchEntity"
     status = 404
     message = "The access key does not exist."
+
+
+class NoSuchRole(Error):
+    code = "NoSuchEntity"
+    status = 404
+    message = "The role does not exist."
+
+
+class NoSuchNode(Error):
+    code = "NoSuchEntity"
+    status = 404
+    message = "The node does not exist."
+
+
+class RoleAlreadyExists(Error):
+    code = "EntityAlreadyExists"
+    status = 409
+    message = "A role of that name exists already."
+
+
+class NoSuchCluster(Error):
+    code = "NoSuchEntity"
+    status = 404
+    message = "The cluster does not exist."
+
+
+class ClusterAlreadyRegistered(Error):
+    code = "EntityAlreadyExists"
+    status = 409
+    message = "The cluster is registered already."

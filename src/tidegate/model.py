@@ -14,6 +14,10 @@ from types import MappingProxyType
 
 import msgspec
 
+from tidegate.access import EVERYTHING, Grants
+from tidegate.names import AIS, BucketName
+from tidegate.properties import BucketProperties
+
 EMPTY: Mapping[str, str] = MappingProxyType({})
 
 STANDARD = "STANDARD"
@@ -44,13 +48,32 @@ class Bucket(msgspec.Struct, frozen=True):
     versioning: Versioning
     region: str
     tags: Mapping[str, str] | None
+    properties: BucketProperties = BucketProperties()
+    access: int = EVERYTHING  # the property of that name, as a number
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether another provider keeps what is in it."""
+        return self.provider != AIS or bool(self.properties.backend_bck.name)
+
+    @property
+    def copies(self) -> int:
+        """How many copies of each blob it asks for, on different data folders."""
+        mirror = self.properties.mirror
+        return mirror.copies if mirror.enabled else 1
+
+    @property
+    def identity(self) -> BucketName:
+        return BucketName(self.name, self.provider, self.namespace)
 
 
 class Attributes(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is stored with an object beside its bytes.
 
     ``headers`` are the stored HTTP headers by lower-case name; ``metadata`` is the user's, by lower-case name without
-    ``x-amz-meta-``; ``checksums`` maps an algorithm's S3 name (``CRC64NVME``) to its base64 value.
+    ``x-amz-meta-``; ``checksums`` maps an algorithm's S3 name (``CRC64NVME``) to its base64 value. ``digest`` is the
+    checksum that the bucket's properties ask for, as ``("xxhash", "05967d5390ac53b0")``; None while nobody has computed
+    it.
     """
 
     headers: Mapping[str, str] = {}
@@ -58,13 +81,15 @@ class Attributes(msgspec.Struct, frozen=True, omit_defaults=True):
     checksums: Mapping[str, str] = {}
     checksum_type: str = ""  # FULL_OBJECT or COMPOSITE; empty where there is no checksum
     website_redirect: str = ""
+    digest: tuple[str, str] | None = None
 
 
 class Version(msgspec.Struct, frozen=True):
     """One row of a log: an object, or a delete marker (``blob is None``).
 
     ``version_id`` is ``"null"`` for a null version, and empty for that of a bucket which never had versioning. ``seq``
-    orders the versions of a log.
+    orders the versions of a log. ``writes`` counts the object's writes, where the bucket counts them; ``accessed`` is
+    the time of the last read that is known, or of the write.
     """
 
     key: str
@@ -78,6 +103,8 @@ class Version(msgspec.Struct, frozen=True):
     attributes: Attributes
     tags: Mapping[str, str]
     is_latest: bool = True
+    writes: int | None = None
+    accessed: int = 0
 
     @property
     def is_delete_marker(self) -> bool:
@@ -121,12 +148,14 @@ class Part(msgspec.Struct, frozen=True):
 class Principal(msgspec.Struct, frozen=True):
     """Who is asking.
 
-    ``id`` is the user's canonical id, empty for an anonymous caller; ``is_admin`` may do everything.
+    ``id`` is the user's canonical id, empty for an anonymous caller; ``is_admin`` may do everything. ``grants`` is what
+    roles or a token give beside one's own buckets; None for an account without roles, which may make buckets.
     """
 
     id: str
     name: str
     is_admin: bool = False
+    grants: Grants | None = None
 
 
 ANONYMOUS = Principal(id="", name="")

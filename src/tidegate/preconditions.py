@@ -36,6 +36,12 @@ class Preconditions(msgspec.Struct, frozen=True):
     if_match_size: int | None = None
     if_match_modified: int | None = None
 
+    @property
+    def asks_of_content(self) -> bool:
+        """Whether the outcome tells something of an object that is there, beyond that it is there."""
+        tags = {*(self.if_match or ()), *(self.if_none_match or ())}
+        return bool(tags - {ANY}) or self.if_match_size is not None or self.if_match_modified is not None
+
     def check_read(self, version: Version) -> None:
         """Raises ``PreconditionFailed`` or ``NotModified`` where a read of this version must not go on.
 

@@ -2,68 +2,139 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+
+import msgspec
 
 from tidegate import errors
+from tidegate.access import EVERYTHING
 from tidegate.catalog import rows
 from tidegate.catalog.abc import Reader, Row, Transaction
 from tidegate.model import Bucket, Versioning
+from tidegate.names import BucketName
+from tidegate.properties import BucketProperties
 
-_COLUMNS = "id, provider, namespace, name, log, owner, created, versioning, region, tags"
+_COLUMNS = "id, provider, namespace, name, log, owner, created, versioning, region, tags, properties"
 
-AIS = "ais"
+# How a bucket is called: by its identity, or by its name alone, as S3 clients do.
+Name = str | BucketName
+
+_DEFAULTS = BucketProperties()
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(BucketProperties).decode
 
 
 def _bucket(row: Row) -> Bucket:
-    number, provider, namespace, name, log, owner, created, versioning, region, tags = row
+    number, provider, namespace, name, log, owner, created, versioning, region, tags, properties = row
+    tree = _DEFAULTS if properties is None else _decode(properties)
     return Bucket(
         number, provider, namespace, name, log, owner, created, Versioning(versioning), region,
-        None if tags is None else rows.unpack_map(tags),
+        None if tags is None else rows.unpack_map(tags), tree, int(tree.access) or EVERYTHING,
     )  # fmt: skip
 
 
-def get(tx: Reader, name: str) -> Bucket:
-    """The bucket of that name. Raises ``NoSuchBucket``."""
-    row = tx.one(f"SELECT {_COLUMNS} FROM buckets WHERE name = ?", (name,))
+def get(tx: Reader, name: Name) -> Bucket:
+    """The bucket of that name. Raises ``NoSuchBucket``, and ``AmbiguousBucketName`` where a mere name means several."""
+    if isinstance(name, BucketName):
+        found = list(
+            tx.rows(
+                f"SELECT {_COLUMNS} FROM buckets WHERE name = ? AND provider = ? AND namespace = ?",
+                (name.name, name.provider, name.namespace),
+            )
+        )
+        if not found:
+            raise errors.NoSuchBucket(f'bucket "{name.uri}" does not exist', BucketName=name.name)
+    else:
+        found = list(tx.rows(f"SELECT {_COLUMNS} FROM buckets WHERE name = ?", (name,)))
+        if not found:
+            raise errors.NoSuchBucket(BucketName=name)
+    if len(found) > 1:
+        # Which ones they are is for a listing to show, to those who may see them.
+        raise errors.AmbiguousBucketName(
+            f'ambiguous bucket name "{name}": buckets of several providers or namespaces have it, and S3 clients '
+            "cannot tell them apart. Use a client that knows their URIs, or a name that no other bucket has",
+            BucketName=str(name),
+        )
+    return _bucket(found[0])
+
+
+def numbered(tx: Reader, bucket_id: int, name: BucketName) -> Bucket:
+    """The bucket of that number, which was called ``name``, whatever it is called now. Raises ``NoSuchBucket``."""
+    row = tx.one(f"SELECT {_COLUMNS} FROM buckets WHERE id = ?", (bucket_id,))
     if row is None:
-        raise errors.NoSuchBucket(BucketName=name)
+        raise errors.NoSuchBucket(f'bucket "{name.uri}" does not exist', BucketName=name.name)
     return _bucket(row)
 
 
-def page(tx: Reader, *, owner: str | None, prefix: str, after: str, limit: int) -> list[Bucket]:
-    """Buckets in order of their names, of one owner or of all (None)."""
-    sql = f"SELECT {_COLUMNS} FROM buckets WHERE name > ? AND name >= ?"
-    parameters: list[str | int] = [after, prefix]
-    if owner is not None:
-        sql += " AND owner = ?"
-        parameters.append(owner)
+def of_log(tx: Reader, log: int) -> Bucket | None:
+    """The bucket whose log it is."""
+    row = tx.one(f"SELECT {_COLUMNS} FROM buckets WHERE log = ?", (log,))
+    return None if row is None else _bucket(row)
+
+
+def page(
+    tx: Reader, *, prefix: str, after: str, limit: int, may_see: Callable[[Bucket], bool] = lambda _: True
+) -> list[Bucket]:
+    """Buckets in order of their names, those that the caller may see. Buckets that share a name stay together: with
+    them the page may have more than ``limit``.
+    """
+    sql = f"SELECT {_COLUMNS} FROM buckets WHERE name > ? AND name >= ? ORDER BY name, provider, namespace"
     found: list[Bucket] = []
-    for row in tx.rows(sql + " ORDER BY name", parameters):
-        if not row[3].startswith(prefix) or len(found) == limit:
+    for row in tx.rows(sql, (after, prefix)):
+        if not row[3].startswith(prefix) or (len(found) >= limit and found[-1].name != row[3]):
             break
-        found.append(_bucket(row))
+        bucket = _bucket(row)
+        if may_see(bucket):
+            found.append(bucket)
     return found
 
 
 def create(
-    tx: Transaction, name: str, owner: str, region: str, now: int, tags: Mapping[str, str] | None = None
+    tx: Transaction,
+    name: Name,
+    owner: str,
+    region: str,
+    now: int,
+    tags: Mapping[str, str] | None = None,
+    properties: BucketProperties = _DEFAULTS,
 ) -> Bucket:
-    """Makes a bucket with an empty log. Raises ``BucketAlreadyOwnedByYou`` or ``BucketAlreadyExists``."""
-    row = tx.one("SELECT owner FROM buckets WHERE name = ?", (name,))
-    if row is not None:
+    """Makes a bucket with an empty log.
+
+    A mere name is one of ours that no other bucket, of any provider, may have yet. Raises ``BucketAlreadyOwnedByYou``
+    or ``BucketAlreadyExists``.
+    """
+    identity = name if isinstance(name, BucketName) else BucketName(name)
+    taken = {
+        BucketName(*row[:3]): row[3]
+        for row in tx.rows("SELECT name, provider, namespace, owner FROM buckets WHERE name = ?", (identity.name,))
+    }
+    if isinstance(name, str) and taken.keys() - {identity}:
+        raise errors.BucketAlreadyExists(BucketName=name)
+    if identity in taken:
+        kind = errors.BucketAlreadyOwnedByYou if taken[identity] == owner else errors.BucketAlreadyExists
         raise (
-            errors.BucketAlreadyOwnedByYou(BucketName=name)
-            if row[0] == owner
-            else errors.BucketAlreadyExists(BucketName=name)
+            kind(f'bucket "{identity.uri}" already exists', BucketName=identity.name)
+            if isinstance(name, BucketName)
+            else kind(BucketName=name)
         )
-    bucket = Bucket(tx.sequence(), AIS, "", name, tx.sequence(), owner, now, Versioning.OFF, region, tags or None)
+    bucket = Bucket(
+        tx.sequence(), identity.provider, identity.namespace, identity.name, tx.sequence(), owner, now, Versioning.OFF,
+        region, tags or None, properties,
+    )  # fmt: skip
     tx.touch_names()
     tx.execute("INSERT INTO logs (id) VALUES (?)", (bucket.log,))
     tx.execute(
-        f"INSERT INTO buckets ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (bucket.id, AIS, "", name, bucket.log, owner, now, bucket.versioning, region, rows.pack_map(tags)),
-    )
+        f"INSERT INTO buckets ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            bucket.id, bucket.provider, bucket.namespace, bucket.name, bucket.log, owner, now, bucket.versioning,
+            region, rows.pack_map(tags), _pack(properties),
+        ),
+    )  # fmt: skip
     return bucket
+
+
+def _pack(properties: BucketProperties) -> bytes | None:
+    return None if properties == _DEFAULTS else _encode(properties)
 
 
 def delete(tx: Transaction, bucket: Bucket) -> None:
@@ -80,6 +151,26 @@ def delete(tx: Transaction, bucket: Bucket) -> None:
     tx.execute("DELETE FROM buckets WHERE id = ?", (bucket.id,))
 
 
+def destroy(tx: Transaction, bucket: Bucket) -> None:
+    """Removes a bucket with all that is in it, in constant time: its log is emptied later, see ``dropped.py``."""
+    tx.touch_names()
+    tx.execute("UPDATE logs SET dropped = 1, objects = 0, bytes = 0 WHERE id = ?", (bucket.log,))
+    tx.execute("DELETE FROM buckets WHERE id = ?", (bucket.id,))
+
+
+def rename(tx: Transaction, bucket: Bucket, to: BucketName) -> None:
+    """Gives a bucket another name. Raises ``BucketAlreadyExists``."""
+    if tx.one(
+        "SELECT 1 FROM buckets WHERE name = ? AND provider = ? AND namespace = ?", (to.name, to.provider, to.namespace)
+    ):
+        raise errors.BucketAlreadyExists(f'bucket "{to.uri}" already exists', BucketName=to.name)
+    tx.touch_names()
+    tx.execute(
+        "UPDATE buckets SET name = ?, provider = ?, namespace = ? WHERE id = ?",
+        (to.name, to.provider, to.namespace, bucket.id),
+    )
+
+
 def set_versioning(tx: Transaction, bucket: Bucket, versioning: Versioning) -> None:
     """Says how the bucket's log is kept from now on."""
     tx.touch_names()
@@ -92,7 +183,22 @@ def set_tags(tx: Transaction, bucket: Bucket, tags: Mapping[str, str] | None) ->
     tx.execute("UPDATE buckets SET tags = ? WHERE id = ?", (rows.pack_map(tags), bucket.id))
 
 
+def set_properties(tx: Transaction, bucket: Bucket, properties: BucketProperties) -> None:
+    """Replaces the bucket's properties."""
+    tx.touch_names()
+    tx.execute("UPDATE buckets SET properties = ? WHERE id = ?", (_pack(properties), bucket.id))
+
+
+def size(tx: Reader, bucket: Bucket) -> tuple[int, int]:
+    """The number of a bucket's live objects, and their bytes."""
+    row = tx.one("SELECT objects, bytes FROM logs WHERE id = ?", (bucket.log,))
+    return (0, 0) if row is None else (row[0], row[1])
+
+
 def totals(tx: Reader) -> tuple[int, int, int]:
     """The number of buckets, of live objects, and of the live objects' bytes, in the whole catalog."""
-    row = tx.one("SELECT (SELECT count(*) FROM buckets), coalesce(sum(objects), 0), coalesce(sum(bytes), 0) FROM logs")
+    row = tx.one(
+        """SELECT (SELECT count(*) FROM buckets), coalesce(sum(objects), 0), coalesce(sum(bytes), 0)
+           FROM logs WHERE dropped = 0"""
+    )
     return (0, 0, 0) if row is None else row

@@ -10,7 +10,9 @@ import msgspec
 from tidegate.catalog.abc import Row
 from tidegate.model import EMPTY, NULL_VERSION, STANDARD, Attributes, Part, Upload, Version
 
-VERSION_COLUMNS = "key, seq, version_id, size, etag, modified, storage_class, blob, attributes, tags"
+VERSION_COLUMNS = "key, seq, version_id, size, etag, modified, storage_class, blob, attributes, tags, writes, accessed"
+
+VERSION_WIDTH = len(VERSION_COLUMNS.split(", "))
 
 MAX_SEQ = 2**63 - 1  # the engines' integers have 64 bits and a sign
 
@@ -51,7 +53,9 @@ def version(row: Row, *, is_latest: bool, null_id: str = NULL_VERSION) -> Versio
 
     ``null_id`` is how a null version is called.
     """
-    key, seq, version_id, size, etag, modified, storage_class, blob, attributes, tags = row[:10]
+    (
+        key, seq, version_id, size, etag, modified, storage_class, blob, attributes, tags, writes, accessed,
+    ) = row[:VERSION_WIDTH]  # fmt: skip
     return Version(
         key.decode(),
         seq,
@@ -64,6 +68,8 @@ def version(row: Row, *, is_latest: bool, null_id: str = NULL_VERSION) -> Versio
         unpack_attributes(attributes),
         unpack_map(tags),
         is_latest,
+        writes,
+        accessed or modified,
     )
 
 

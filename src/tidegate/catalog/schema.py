@@ -128,8 +128,79 @@ CREATE TABLE access_keys (
 CREATE INDEX access_keys_user ON access_keys (user);
 """
 
+# AIStore's properties of buckets and of the system; counters of writes and times of reads; roles, passwords and
+# revoked tokens; jobs that users start; logs of destroyed buckets, to be emptied step by step; versions that nobody has
+# computed their bucket's checksum of yet.
+_SECOND = """
+ALTER TABLE buckets ADD COLUMN properties BLOB;
+ALTER TABLE head ADD COLUMN writes INTEGER;
+ALTER TABLE head ADD COLUMN accessed INTEGER;
+ALTER TABLE history ADD COLUMN writes INTEGER;
+ALTER TABLE history ADD COLUMN accessed INTEGER;
+ALTER TABLE logs ADD COLUMN dropped INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX logs_dropped ON logs (id) WHERE dropped = 1;
+CREATE INDEX buckets_log ON buckets (log);
+CREATE TABLE undigested (seq INTEGER PRIMARY KEY, log INTEGER NOT NULL, key BLOB NOT NULL);
+CREATE TABLE configuration (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+
+ALTER TABLE users ADD COLUMN password TEXT;
+ALTER TABLE users ADD COLUMN roles BLOB;
+CREATE TABLE roles (name TEXT PRIMARY KEY, role BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE revoked_tokens (id TEXT PRIMARY KEY, expires INTEGER NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE jobs (
+    id TEXT PRIMARY KEY,
+    kind TEXT NOT NULL,
+    state TEXT NOT NULL,
+    starter BLOB NOT NULL,
+    source BLOB,
+    destination BLOB,
+    created INTEGER NOT NULL,
+    started INTEGER,
+    ended INTEGER,
+    objects INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    total INTEGER,
+    failures INTEGER NOT NULL,
+    error TEXT NOT NULL,
+    cursor BLOB,
+    upload TEXT
+) WITHOUT ROWID;
+CREATE INDEX jobs_created ON jobs (created);
+CREATE INDEX jobs_live ON jobs (created) WHERE ended IS NULL;
+CREATE TABLE job_arguments (job TEXT PRIMARY KEY, arguments BLOB NOT NULL);
+"""
+
+# Blobs in several data folders. ``folders`` is the set of those that have a copy, a bit each; ``copies`` is how many
+# are wanted, negative while somebody counts anew. ``unsettled`` are blobs whose copies may not be as they should, each
+# with the time of the next try.
+_THIRD = """
+ALTER TABLE blobs ADD COLUMN folders INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE blobs ADD COLUMN copies INTEGER NOT NULL DEFAULT 1;
+CREATE INDEX blobs_mirrored ON blobs (id) WHERE copies <> 1;
+CREATE TABLE folders (
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    path TEXT NOT NULL,
+    is_leaving INTEGER NOT NULL DEFAULT 0,
+    generation INTEGER NOT NULL DEFAULT 0
+);
+INSERT INTO folders (number, id, path) VALUES (0, lower(hex(randomblob(16))), '');
+CREATE TABLE unsettled (blob INTEGER PRIMARY KEY, due INTEGER NOT NULL, is_suspect INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX unsettled_due ON unsettled (is_suspect, due);
+CREATE TABLE mirror_tasks (
+    id INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,
+    subject INTEGER NOT NULL,
+    copies INTEGER NOT NULL DEFAULT 1,
+    done INTEGER NOT NULL DEFAULT 0,
+    total INTEGER NOT NULL DEFAULT 0,
+    position BLOB
+);
+"""
+
 # One entry a schema version; an entry is never changed once released, a new one is added.
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD)
 
 
 class CatalogTooNew(errors.Error):

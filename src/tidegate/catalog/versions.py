@@ -10,27 +10,41 @@ What S3 calls unversioned, versioned and suspended are three ways to append. In 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
 from tidegate import errors
 from tidegate.catalog import blobs, rows
 from tidegate.catalog.abc import Reader, Row, Transaction, Value
-from tidegate.catalog.rows import VERSION_COLUMNS
+from tidegate.catalog.rows import VERSION_COLUMNS, VERSION_WIDTH
 from tidegate.model import NULL_VERSION, Attributes, Bucket, Version, Versioning
+
+NO_CHECKSUM = "none"
 
 Check = Callable[[Version | None], None]
 
 _HEAD = f"SELECT {VERSION_COLUMNS} FROM head WHERE log = ? AND key = ?"
 _HEAD_WITH_DATA = f"""
-    SELECT {", ".join("h." + column for column in VERSION_COLUMNS.split(", "))}, b.kind, b.file, b.digest, s.data
+    SELECT {", ".join("h." + column for column in VERSION_COLUMNS.split(", "))},
+        b.kind, b.file, b.digest, s.data, b.folders
     FROM head h JOIN blobs b ON b.id = h.blob LEFT JOIN small_blobs s ON s.id = h.blob
     WHERE h.log = ? AND h.key = ?"""
+# So many keys are looked up by one statement, which costs a third of as many statements. The joins are outer ones so
+# that the keys come first: else a planner may read all of the log to find them.
+GLANCES = 64
+_WANTED = f"(VALUES {', '.join(f'({number}, ?{number + 2})' for number in range(GLANCES))})"
+_GLANCES = f"""
+    SELECT w.column1, h.seq, h.modified, b.digest, s.data FROM {_WANTED} w
+    LEFT JOIN head h ON h.log = ?1 AND h.key = w.column2
+    LEFT JOIN blobs b ON b.id = h.blob LEFT JOIN small_blobs s ON s.id = h.blob"""
+_MISSING = f"""
+    SELECT min(w.column1) FROM {_WANTED} w
+    WHERE NOT EXISTS (SELECT 1 FROM head h WHERE h.log = ?1 AND h.key = w.column2)"""
 _HISTORY = f"SELECT {VERSION_COLUMNS} FROM history WHERE log = ? AND key = ? ORDER BY seq DESC LIMIT 1"
 _COLUMNS = f"log, {VERSION_COLUMNS}"
-_INSERT_HEAD = f"INSERT OR REPLACE INTO head ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-INSERT_HISTORY = f"INSERT INTO history ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_HEAD = f"INSERT OR REPLACE INTO head ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_HISTORY = f"INSERT INTO history ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 class Draft(msgspec.Struct, frozen=True):
@@ -53,6 +67,16 @@ class Stored(msgspec.Struct, frozen=True):
     file: bytes | None
     digest: bytes | None
     data: bytes | None
+    folders: int
+
+
+class Glance(msgspec.Struct, frozen=True):
+    """An object's place in its log, when it was modified, and its bytes, to be verified, where they are inline."""
+
+    seq: int
+    modified: int
+    digest: bytes | None
+    data: bytes | None
 
 
 class Deleted(msgspec.Struct, frozen=True):
@@ -67,23 +91,26 @@ def put(tx: Transaction, bucket: Bucket, key: str, draft: Draft, check: Check | 
     row = tx.one(_HEAD, (bucket.log, key.encode()))
     if check is not None:
         check(None if row is None else rows.version(row, is_latest=True, null_id=_null_id(bucket)))
-    blob = blobs.add(tx, draft.content)
+    blob = blobs.add(tx, draft.content, bucket.copies)
     seq = tx.sequence()
     version_id = rows.new_version_id(seq) if bucket.versioning is Versioning.ENABLED else None
     _make_room(tx, bucket, key, row, draft.modified)
     attributes, tags = rows.pack_attributes(draft.attributes), rows.pack_map(draft.tags)
     storage_class = rows.pack_class(draft.storage_class)
+    writes = _writes(bucket, row)
     tx.execute(
         _INSERT_HEAD,
         (
             bucket.log, key.encode(), seq, version_id, draft.size, draft.etag, draft.modified, storage_class,
-            blob, attributes, tags,
+            blob, attributes, tags, writes, None,
         ),
     )  # fmt: skip
     tx.count(bucket.log, 1, draft.size)
+    if draft.attributes.digest is None and bucket.properties.checksum.type != NO_CHECKSUM:
+        tx.execute("INSERT INTO undigested (log, key, seq) VALUES (?, ?, ?)", (bucket.log, key.encode(), seq))
     return Version(
         key, seq, version_id or _null_id(bucket), draft.size, draft.etag, draft.modified, draft.storage_class,
-        blob, draft.attributes, draft.tags,
+        blob, draft.attributes, draft.tags, writes=writes, accessed=draft.modified,
     )  # fmt: skip
 
 
@@ -101,7 +128,8 @@ def delete(tx: Transaction, bucket: Bucket, key: str, now: int, check: Check | N
     _make_room(tx, bucket, key, row, now)
     if row is not None:
         tx.execute("DELETE FROM head WHERE log = ? AND key = ?", (bucket.log, key.encode()))
-    tx.execute(INSERT_HISTORY, (bucket.log, key.encode(), seq, version_id, 0, "", now, None, None, None, None))
+    nothing = (None,) * 6
+    tx.execute(INSERT_HISTORY, (bucket.log, key.encode(), seq, version_id, 0, "", now, *nothing))
     return Deleted(version_id or NULL_VERSION, is_delete_marker=True)
 
 
@@ -156,16 +184,37 @@ def read(tx: Reader, bucket: Bucket, key: str, version_id: str = "") -> Stored:
         row = tx.one(_HEAD_WITH_DATA, name)
         if row is None:
             raise _absent(tx, name)
-        kind, file, digest, data = row[10:]
-        return Stored(rows.version(row, is_latest=True, null_id=_null_id(bucket)), kind, file, digest, data)
+        return Stored(rows.version(row, is_latest=True, null_id=_null_id(bucket)), *row[VERSION_WIDTH:])
     version = get_object(tx, bucket, key, version_id)
     row = tx.one(
-        "SELECT b.kind, b.file, b.digest, s.data FROM blobs b LEFT JOIN small_blobs s ON s.id = b.id WHERE b.id = ?",
+        """SELECT b.kind, b.file, b.digest, s.data, b.folders FROM blobs b LEFT JOIN small_blobs s ON s.id = b.id
+           WHERE b.id = ?""",
         (version.blob,),
     )
     if row is None:
         raise errors.DamagedBlob
     return Stored(version, *row)
+
+
+def glances(tx: Reader, log: int, keys: Sequence[str]) -> Sequence[Glance | None]:
+    """As little of objects as serves them where they are small; None where there is none. Up to ``GLANCES`` at once."""
+    found: list[Glance | None] = [None] * GLANCES
+    for number, *columns in tx.rows(_GLANCES, (log, *_filled(keys))):
+        if columns[0] is not None:
+            found[number] = Glance(*columns)
+    return found[: len(keys)]
+
+
+def missing(tx: Reader, log: int, keys: Sequence[str]) -> int | None:
+    """Which of up to ``GLANCES`` keys is the first that has no object."""
+    row = tx.one(_MISSING, (log, *_filled(keys)))
+    return None if row is None else row[0]
+
+
+def _filled(keys: Sequence[str]) -> list[bytes]:
+    """The keys, and the last of them as often as a statement has room."""
+    encoded = [key.encode() for key in keys]
+    return encoded + encoded[-1:] * (GLANCES - len(encoded))
 
 
 def get_object(tx: Reader, bucket: Bucket, key: str, version_id: str = "") -> Version:
@@ -185,6 +234,33 @@ def set_tags(tx: Transaction, bucket: Bucket, key: str, version_id: str, tags: M
             (rows.pack_map(tags), bucket.log, key.encode(), version.seq),
         )
     return version
+
+
+def touch(tx: Transaction, reads: Iterable[tuple[int, str, int, int]]) -> None:
+    """Takes down when versions were last read: ``(log, key, seq, time in microseconds)`` each. Those gone are none."""
+    tx.execute_many(
+        "UPDATE head SET accessed = ?4 WHERE log = ?1 AND key = ?2 AND seq = ?3",
+        [(log, key.encode(), seq, at) for log, key, seq, at in reads],
+    )
+
+
+def set_attributes(tx: Transaction, bucket: Bucket, key: str, version: Version, attributes: Attributes) -> bool:
+    """Replaces what is stored beside a version's bytes. Returns whether the version was still there."""
+    name = (bucket.log, key.encode(), version.seq)
+    for table in ("head", "history"):
+        if tx.one(f"SELECT 1 FROM {table} WHERE log = ? AND key = ? AND seq = ?", name) is not None:
+            tx.execute(
+                f"UPDATE {table} SET attributes = ? WHERE log = ? AND key = ? AND seq = ?",
+                (rows.pack_attributes(attributes), *name),
+            )
+            return True
+    return False
+
+
+def _writes(bucket: Bucket, head: Row | None) -> int | None:
+    """The count of an object's writes for a new version; where the bucket does not count, it stays what it was."""
+    before = None if head is None else head[10]
+    return (before or 0) + 1 if bucket.properties.versioning.enabled else before
 
 
 def _null_id(bucket: Bucket) -> str:
@@ -237,7 +313,7 @@ def _make_room(tx: Transaction, bucket: Bucket, key: str, head: Row | None, now:
         if head[2] is None and makes_null:
             blobs.release(tx, head[7], now)
         else:
-            tx.execute(INSERT_HISTORY, (bucket.log, *head[:10]))
+            tx.execute(INSERT_HISTORY, (bucket.log, *head))
     if bucket.versioning is Versioning.SUSPENDED and (head is None or head[2] is not None):
         null = tx.one("SELECT seq, blob FROM history WHERE log = ? AND key = ? AND version_id IS NULL", name)
         if null is not None:
