@@ -1,4 +1,5 @@
-"""How a server is configured: flags over ``TIDEGATE_*`` variables over a TOML file over defaults.
+"""How a server is configured: flags over ``TIDEGATE_*`` variables over a TOML file over what the catalog keeps
+(``ais config cluster``) over defaults.
 
 Each setting is declared once, as a field of ``Settings`` with an ``Option`` beside its type. Its flag, its variable,
 its TOML key, its parser and its line in ``docs/settings.md`` all derive from that. What nobody declared is an error
@@ -23,6 +24,9 @@ from typing import Annotated, Literal
 import msgspec
 
 PREFIX = "TIDEGATE_"
+# The administrator's first password, by our name and by AIStore's. Variables only: a flag would stand in the list of
+# processes, a setting in a file that others read.
+ADMINISTRATOR_PASSWORD = (f"{PREFIX}ADMIN_PASSWORD", "AIS_AUTHN_SU_PASS")
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -63,6 +67,17 @@ def _text(value: object) -> str:
 
 def _path(value: object) -> Path:
     return (value if isinstance(value, Path) else Path(_text(value))).expanduser()
+
+
+def _paths(value: object) -> tuple[Path, ...]:
+    """One path or several: a variable has them separated as in PATH."""
+    if isinstance(value, str):
+        value = value.split(os.pathsep)
+    if not isinstance(value, (list, tuple)):
+        value = (value,)
+    if not value:
+        raise ValueError("no folder")
+    return tuple(_path(each) for each in value)
 
 
 def _switch(value: object) -> bool:
@@ -155,7 +170,15 @@ def available_cores() -> int:
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that can be set. Paths are as given, sizes are bytes."""
 
-    data: Annotated[Path, Option("The data folder.", _path, "DIR")] = Path("tidegate-data")
+    data: Annotated[
+        tuple[Path, ...],
+        Option(
+            "The data folder; repeated, further ones on other disks, for more room and for copies.",
+            _paths,
+            "DIR",
+            shown="tidegate-data",
+        ),
+    ] = (Path("tidegate-data"),)
     host: Annotated[str, Option("The address to listen on.", _text, "ADDRESS")] = "127.0.0.1"
     port: Annotated[int, Option("The port of the S3 endpoint; 0 takes a free one.", _port, "PORT")] = 8080
     repos_port: Annotated[
@@ -213,12 +236,26 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             shown="5MiB with --auth on, as Amazon; 0 without, as AIStore",
         ),
     ] = None
+    promote_from: Annotated[
+        tuple[Path, ...],
+        Option(
+            "A folder of this machine whose files clients may make objects of (promote); may be repeated.",
+            _paths,
+            "DIR",
+            shown="none",
+        ),
+    ] = ()
     access_log: Annotated[bool, Option("Write one line for each request.", _switch, is_switch=True)] = False
     log_format: Annotated[LogFormat, Option("How log lines are written.", _one_of(LogFormat), "text|json")] = "text"
     log_level: Annotated[
         LogLevel,
         Option("The least severity that is logged: debug, info, warning or error.", _one_of(LogLevel), "LEVEL"),
     ] = "info"
+
+    @property
+    def home(self) -> Path:
+        """The first data folder: it has the catalog, the locks and the key file."""
+        return self.data[0]
 
     @property
     def scheme(self) -> str:
@@ -295,7 +332,11 @@ def load(flags: Mapping[str, object] = MappingProxyType({}), environment: Mappin
     environment = os.environ if environment is None else environment
     given: dict[str, object] = {}
     given_flags = {name: value for name, value in flags.items() if value is not None}
-    variables = {name: value for name, value in environment.items() if name.startswith(PREFIX)}
+    variables = {
+        name: value
+        for name, value in environment.items()
+        if name.startswith(PREFIX) and name not in ADMINISTRATOR_PASSWORD
+    }
     _refuse_unknown(variables, {each.variable for each in DECLARED.values()}, "the environment variable")
 
     file = given_flags.get("config") or variables.get(DECLARED["config"].variable)
@@ -311,6 +352,12 @@ def load(flags: Mapping[str, object] = MappingProxyType({}), environment: Mappin
     settings: Settings = Settings(**given)  # type: ignore[arg-type]  # each was made by the parser of its field
     check(settings)
     return settings
+
+
+def administrator_password(environment: Mapping[str, str] | None = None) -> str:
+    """The password that the administrator is to have who has none yet; empty where nobody gave one."""
+    environment = os.environ if environment is None else environment
+    return next((environment[name] for name in ADMINISTRATOR_PASSWORD if environment.get(name)), "")
 
 
 def _parsed(each: Declared, value: object, source: str) -> object:

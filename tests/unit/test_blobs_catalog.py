@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.store import Store, check, draft
+from tidegate.blobs import HOME
 from tidegate.catalog import blobs, versions
 from tidegate.catalog.blobs import Composed, Content, Existing, Extent, File, Range
 from tidegate.gateway.receive import inline
@@ -59,7 +60,7 @@ class Bytes:
     def extents(self, blob: int, start: int, length: int) -> list[Extent]:
         return self.store.read(lambda tx: blobs.extents(tx, blob, start, length))
 
-    def collect(self, before: int, limit: int = 1000) -> tuple[int, list[bytes]]:
+    def collect(self, before: int, limit: int = 1000) -> tuple[int, list[tuple[bytes, int]]]:
         return self.store.write(lambda tx: blobs.collect(tx, before, limit, self.store.now()))
 
 
@@ -109,17 +110,22 @@ def test_collecting_forgets_what_nobody_needs_and_nothing_else(data: st.DataObje
         known.drop(index)
         left.discard(index)
         if data.draw(st.booleans(), "collect"):
-            gone.update(known.collect(known.store.now(), data.draw(st.integers(1, 3), "limit"))[1])
+            collected = known.collect(known.store.now(), data.draw(st.integers(1, 3), "limit"))
+            gone.update(name for name, _ in collected[1])
         known.store.read(check)
         for other in left:
             blob, content = known.blobs[other]
             assert known.read(known.extents(blob, 0, len(content))) == content
             assert not gone & {extent.file for extent in known.extents(blob, 0, len(content))}
     while (collected := known.collect(known.store.now()))[0]:
-        gone.update(collected[1])
+        gone.update(name for name, _ in collected[1])
     assert gone == known.files.keys()
     assert known.store.contents() == (set(), 0)
-    assert all(not rows for table, rows in known.store.dump().items() if table not in {"logs", "buckets"})
+    assert all(
+        not rows
+        for table, rows in known.store.dump().items()
+        if table not in {"logs", "buckets", "folders", "undigested"}
+    )
 
 
 def test_a_file_waits_out_its_grace_period() -> None:
@@ -129,7 +135,7 @@ def test_a_file_waits_out_its_grace_period() -> None:
     known.drop(0)
     since = known.store.clock
     assert known.collect(since) == (0, [])
-    assert known.collect(since + 1) == (1, [b"file 0"])
+    assert known.collect(since + 1) == (1, [(b"file 0", HOME)])
     assert known.collect(since + 1) == (0, [])
 
 
@@ -142,7 +148,7 @@ def test_an_existing_blob_is_shared() -> None:
     assert known.collect(known.store.now()) == (0, [])
     assert known.read(known.extents(blob, 1, 3)) == b"yte"
     known.drop(1)
-    assert known.collect(known.store.now())[1] == [b"file 0"]
+    assert known.collect(known.store.now())[1] == [(b"file 0", HOME)]
 
 
 def test_inline_bytes_go_at_once() -> None:
@@ -170,7 +176,7 @@ def test_known_files_are_those_that_blobs_point_at() -> None:
     known.add_file(b"more")
     known.drop(0)
     asked = [b"file 0", b"file 1", b"file 2"]
-    assert known.store.read(lambda tx: blobs.known_files(tx, asked)) == {b"file 0": 5, b"file 1": 4}
+    assert known.store.read(lambda tx: blobs.known_files(tx, asked)) == {b"file 0": HOME, b"file 1": HOME}
 
 
 @pytest.mark.parametrize("blob", [0, 999, -1])

@@ -16,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidegate import checksums, errors
-from tidegate.blobs import StoredBlob, local
+from tidegate.blobs import HOME, StoredBlob, layout
 from tidegate.blobs.local import LocalBlobs
+from tidegate.blobs.writer import LocalWriter
 
 T = TypeVar("T")
 
@@ -35,9 +36,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module", autouse=True)
 def _small_blocks() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(local, "BLOCK", BLOCK)
-        patch.setattr(local, "PIECE", PIECE)
-        patch.setattr(local, "WRITEBACK", 2 * PIECE)
+        patch.setattr(layout, "BLOCK", BLOCK)
+        patch.setattr(layout, "PIECE", PIECE)
+        patch.setattr(layout, "WRITEBACK", 2 * PIECE)
         yield
 
 
@@ -113,8 +114,8 @@ def test_however_it_was_cut_it_is_the_same_blob(
         assert hashers[0].digest() == hashlib.sha256(content).digest()
         assert await read(store, blob) == content
         assert await read(store, blob, start, length) == content[start : start + length]
-        await store.verify(blob.name, blob.size, blob.digest)
-        assert store.path(blob.name).stat().st_size == store.stored_size(blob.size)
+        assert await store.sound(blob.name, blob.size, blob.digest) == HOME
+        assert store.path(blob.name).stat().st_size == layout.stored_size(blob.size)
         again = await write(store, content)
         assert again.name != blob.name
 
@@ -127,12 +128,12 @@ def test_a_written_blob_is_listed_until_it_is_deleted(tmp_path: Path) -> None:
     async def story(store: LocalBlobs) -> None:
         blobs = [await write(store, b"%d" % number) for number in range(3)]
         (tmp_path / "00" / "not a blob").touch()
-        listed = dict(store.names())
+        listed = {name: written for name, _, written in store.names()}
         assert listed.keys() == {blob.name for blob in blobs}
         assert all(abs(written - store.path(name).stat().st_mtime * 1e6) < 1e6 for name, written in listed.items())
-        await store.delete([blobs[0].name, blobs[1].name, bytes(16)])
-        await store.delete([blobs[0].name])
-        assert [name for name, _ in store.names()] == [blobs[2].name]
+        await store.delete([(blobs[0].name, HOME), (blobs[1].name, HOME), (bytes(16), HOME)])
+        await store.delete([(blobs[0].name, HOME)])
+        assert [name for name, _, _ in store.names()] == [blobs[2].name]
         with pytest.raises(errors.DamagedBlob):
             await read(store, blobs[0])
 
@@ -163,7 +164,7 @@ def test_a_changed_byte_is_never_handed_out(folder: Path, data: st.DataObject, c
     A range of other blocks is right; with a changed checksum no range is.
     """
     start, length = draw_range(data, len(content))
-    position = data.draw(st.integers(0, LocalBlobs.stored_size(len(content)) - 1), "position")
+    position = data.draw(st.integers(0, layout.stored_size(len(content)) - 1), "position")
     change = data.draw(st.integers(1, 255), "change")
     is_touched = position >= len(content) or start // BLOCK <= position // BLOCK <= (start + length - 1) // BLOCK
 
@@ -177,8 +178,7 @@ def test_a_changed_byte_is_never_handed_out(folder: Path, data: st.DataObject, c
         assert is_damaged is is_touched
         assert content[start : start + length].startswith(handed_out)
         assert is_damaged or handed_out == content[start : start + length]
-        with pytest.raises(errors.DamagedBlob):
-            await store.verify(blob.name, blob.size, blob.digest)
+        assert await store.sound(blob.name, blob.size, blob.digest) == 0
 
     run(folder, story)
 
@@ -187,7 +187,7 @@ def test_a_changed_byte_is_never_handed_out(folder: Path, data: st.DataObject, c
 def test_a_file_that_is_cut_off_is_damaged_in_every_range(folder: Path, data: st.DataObject, content: bytes) -> None:
     """A file that lost its end has lost its checksums: nothing of it is handed out."""
     start, length = draw_range(data, len(content))
-    left = data.draw(st.integers(0, LocalBlobs.stored_size(len(content)) - 1), "left")
+    left = data.draw(st.integers(0, layout.stored_size(len(content)) - 1), "left")
 
     async def story(store: LocalBlobs) -> None:
         blob = await write(store, content)
@@ -261,7 +261,7 @@ def test_a_cancelled_write_can_be_aborted(tmp_path: Path) -> None:
         for moment in range(6):
             writer = store.writer([checksums.new("SHA256")])
 
-            async def fill(writer: local.LocalWriter = writer) -> None:
+            async def fill(writer: LocalWriter = writer) -> None:
                 try:
                     while True:
                         await writer.write(bytes(PIECE))
@@ -320,7 +320,7 @@ def test_a_disk_without_room_is_said_to_be_full(tmp_path: Path) -> None:
     """Where the disk has no room for the bytes or their checksums, the writer says so, and abort leaves nothing."""
     size = 1_000_000
 
-    async def fill(writer: local.LocalWriter) -> None:
+    async def fill(writer: LocalWriter) -> None:
         for _ in range(10):
             await writer.write(bytes(size // 10))
         await writer.finish()
@@ -357,8 +357,8 @@ def test_a_disk_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:
 def test_blocks_and_pieces_of_their_real_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the sizes that a server has, a blob of some MiB comes back whole, in ranges, and with its damage found."""
     monkeypatch.undo()
-    monkeypatch.setattr(local, "BLOCK", 256 * 1024)
-    monkeypatch.setattr(local, "PIECE", 1024 * 1024)
+    monkeypatch.setattr(layout, "BLOCK", 256 * 1024)
+    monkeypatch.setattr(layout, "PIECE", 1024 * 1024)
     content = hashlib.shake_128(b"").digest(3 * 1024 * 1024 + 12345)
 
     async def story(store: LocalBlobs) -> None:

@@ -1,91 +1,132 @@
-"""Blobs on a local disk: one file each, written once.
+"""Blobs on local disks: files, written once, over one data folder or several.
 
-A file is the blob's bytes followed by a *footer*: the XXH3 checksum (64 bits, big-endian) of each block of ``BLOCK``
-bytes. The catalog keeps the checksum of the footer together with the blob's name. So every byte is verified when it is
-read, also in a range, and a file cannot stand in for another.
-
-Writing, hashing and reading happen in threads. What is written is made durable before ``finish`` returns: the file,
-then its folder.
+Which folders have a blob is for the catalog to remember, as a set of bits; the home folder's is the first. Writing,
+hashing and reading happen in threads. With one folder nothing of this costs anything: there is nothing to choose.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import errno
-import os
+import logging
+import random
 import secrets
-import threading
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple
 
-import xxhash
-
 from tidegate import errors
-from tidegate.blobs import StoredBlob
-from tidegate.blobs.lane import Lane
+from tidegate.blobs import HOME, layout
+from tidegate.blobs.folder import Folder
+from tidegate.blobs.layout import NAME_SIZE, Footer, storage_error
+from tidegate.blobs.reader import Reader
+from tidegate.blobs.writer import Copy, LocalWriter
 from tidegate.checksums import Hasher
-from tidegate.durable import sync
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-# What a small read from a large blob must read to be verified: 256 KiB take some 50 µs from the page cache.
-BLOCK = 256 * 1024
-CHECKSUM_SIZE = 8
-# Bytes go to a thread and come from one in pieces of this size, so that the hop costs little beside the work.
-PIECE = 1024 * 1024
-# Pieces that the threads of an upload may be behind, beside the one that is gathered: what it holds in memory.
-MAX_BEHIND = 1
-# Dirty pages of a long upload are written back every so often, so that the last fsync is short and memory stays clean.
-WRITEBACK = 32 * 1024 * 1024
+logger = logging.getLogger(__name__)
+
 # Threads that read, write and hash. They wait for the disk more than they compute.
 THREADS = 16
-
-# Folders that the files are spread over, by the first byte of their names.
-SHARDS = 256
-
-_NAME_SIZE = 16
-
-
-def _digest(name: bytes, footer: bytes) -> bytes:
-    return xxhash.xxh3_64_digest(name + footer)
-
-
-def _block_count(size: int) -> int:
-    return -(-size // BLOCK)
+# A folder with less than this free gets new blobs only where no other has more: uploads whose size nobody knows yet are
+# under way, and the home folder's catalog must be able to grow.
+RESERVE = 256 * 1024 * 1024
 
 
 class LocalBlobs:
-    """Implements ``BlobStore`` in a folder. To be made and used on one event loop.
+    """Implements ``BlobStore``, with the home folder's files in ``home``. To be made and used on one event loop.
 
     ``durable`` False leaves it to the system when bytes reach the disk: they survive a killed process, not a power cut.
+    ``on_damage`` is told of a blob by name when a copy of it turned out to be damaged or gone.
     """
 
-    def __init__(self, folder: Path, *, durable: bool = True) -> None:
-        self._folder = folder
+    def __init__(
+        self, home: Path, *, durable: bool = True, on_damage: Callable[[bytes], None] = lambda _name: None
+    ) -> None:
+        self._home = Folder(0, home)
+        self._folders = {0: self._home}
         self._durable = durable
+        self.on_damage = on_damage
+        self.disks = [home.parent]  # a folder on each
         self.pool = ThreadPoolExecutor(THREADS, thread_name_prefix="blobs")
-        if not (folder / f"{SHARDS - 1:02x}").exists():  # the last one: all were made
-            for shard in range(SHARDS):
-                (folder / f"{shard:02x}").mkdir(mode=0o700, parents=True, exist_ok=True)
-            # What is durable in a folder is lost all the same with the folder.
-            sync(folder)
-            sync(folder.parent)
+        self._home.prepare()
 
     def close(self) -> None:
         self.pool.shutdown()
 
     def path(self, name: bytes) -> Path:
-        text = name.hex()
-        return self._folder / text[:2] / text
+        """Where a blob is, or would be, in the home folder."""
+        return self._home.file(name)
 
-    @staticmethod
-    def stored_size(size: int) -> int:
-        """The length of the file of a blob of ``size`` bytes."""
-        return size + _block_count(size) * CHECKSUM_SIZE
+    # --- folders -----------------------------------------------------------------------------------------------------
+
+    @property
+    def has_several(self) -> bool:
+        return len(self._folders) > 1
+
+    @property
+    def capacity(self) -> int:
+        return sum(not folder.is_leaving for folder in self._folders.values())
+
+    @property
+    def there(self) -> int:
+        return sum(folder.bit for folder in self._folders.values() if folder.is_there)
+
+    @property
+    def leaving(self) -> int:
+        return sum(folder.bit for folder in self._folders.values() if folder.is_leaving)
+
+    def arrange(self, further: Sequence[Folder]) -> None:
+        """Says which folders there are beside the home folder. Those that were known stay as they are."""
+        old, self._folders = self._folders, {0: self._home}
+        for folder in further:
+            known = old.get(folder.number)
+            if known is None or (known.id, known.blobs, known.is_given) != (folder.id, folder.blobs, folder.is_given):
+                known = folder
+            known.is_leaving = folder.is_leaving
+            self._folders[folder.number] = known
+        self.disks[:] = [folder.blobs.parent for folder in self._folders.values() if folder.is_given]
+
+    def look(self) -> None:
+        """Sees which folders are there, and what is free. Blocks: to be called in a thread."""
+        for folder in list(self._folders.values()):
+            folder.look()
+
+    def others(self, tried: set[int]) -> list[Folder]:
+        """The folders that may take a blob beside those tried, the emptiest first."""
+        left = [folder for folder in self._folders.values() if folder.takes and folder.number not in tried]
+        return sorted(left, key=lambda folder: -folder.free)
+
+    def place(self, count: int, size: int) -> list[Folder]:
+        """Folders for the copies of a new blob: so many, or as many as there are, and one at least."""
+        if not self.has_several:
+            return [self._home]
+        return self._usable(size, 0)[:count] or [self._home]
+
+    def room(self, size: int, beside: int) -> list[int]:
+        return [folder.bit for folder in self._usable(size, beside)]
+
+    def by_room(self, folders: int) -> list[int]:
+        having = [folder for folder in self._folders.values() if folder.bit & folders]
+        return [folder.bit for folder in sorted(having, key=lambda folder: -folder.free)]
+
+    def _usable(self, size: int, beside: int) -> list[Folder]:
+        """The folders that may take a new blob, best first: those with room by chance, in proportion to it, so that
+        they fill up together; then the others.
+        """
+        usable = [folder for folder in self._folders.values() if folder.takes and not folder.bit & beside]
+        # Efraimidis and Spirakis, "Weighted random sampling with a reservoir", 2006.
+        usable.sort(
+            key=lambda folder: (
+                (0, random.expovariate(folder.free + 1)) if folder.free >= size + RESERVE else (1, -folder.free)
+            )
+        )
+        return usable
+
+    # --- blobs -------------------------------------------------------------------------------------------------------
 
     async def run(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
         """Runs a blocking function in a thread. Turns what the disk refuses into errors of ours."""
@@ -94,239 +135,149 @@ class LocalBlobs:
         except OSError as error:
             raise storage_error(error) from error
 
-    def writer(self, hashers: Sequence[Hasher]) -> LocalWriter:
-        return LocalWriter(self, secrets.token_bytes(_NAME_SIZE), hashers, durable=self._durable)
+    def writer(
+        self, hashers: Sequence[Hasher], copies: int = 1, size: int = 0, *, durable: bool | None = None
+    ) -> LocalWriter:
+        durable = self._durable if durable is None else durable and self._durable
+        return LocalWriter(self, secrets.token_bytes(NAME_SIZE), hashers, self.place(copies, size), durable=durable)
 
-    async def read(self, name: bytes, size: int, digest: bytes, start: int, length: int) -> AsyncGenerator[bytes, None]:
-        reader = _Reader(self.path(name), name, size, digest)
+    async def read(
+        self, name: bytes, size: int, digest: bytes, start: int, length: int, folders: int = HOME
+    ) -> AsyncGenerator[bytes, None]:
         position, end = start, start + length
+        order = self._order(name, folders)
+        failure: errors.Error = errors.FolderMissing() if folders else errors.DamagedBlob()
+        failed = 0  # the folders whose copy cannot be read at this position
+        while folder := next((folder for folder in order if not folder.bit & failed), None):
+            reader = Reader(folder.file(name), name, size, digest)
+            folder.reads += 1
+            try:
+                await self.run(reader.open)
+                while position < end:
+                    stop = min(end, (position // layout.PIECE + 1) * layout.PIECE)
+                    yield await self.run(reader.read, position, stop)
+                    position, failed = stop, 0
+            except (errors.DamagedBlob, errors.ServiceUnavailable) as error:
+                failure = await self._failed(folder, name, error)
+                failed |= folder.bit
+            else:
+                return
+            finally:
+                folder.reads -= 1
+                reader.close()
+        raise failure
+
+    async def sound(self, name: bytes, size: int, digest: bytes, folders: int = HOME) -> int:
+        """Reads every copy that is there. Returns the folders whose copy is as it was written."""
+        found = 0
+        for folder in self._order(name, folders):
+            try:
+                async with aclosing(self._one(folder, name, size, digest)) as pieces:
+                    async for _ in pieces:
+                        pass
+            except errors.Error:
+                continue
+            found |= folder.bit
+        return found
+
+    async def complete(self, name: bytes, size: int, folders: int) -> int:
+        """The folders whose copy is there in its full length. Nothing is read."""
+        return await self.run(self._complete, name, size, folders)
+
+    async def copy(self, name: bytes, size: int, digest: bytes, folders: int, target: int) -> None:
+        folder = next(folder for folder in self._folders.values() if folder.bit == target)
+        # Under a name of its own until it is whole; what a crash leaves of it is a file that nobody knows.
+        copy = Copy(folder, name[:1] + secrets.token_bytes(NAME_SIZE - 1))
+        footer = Footer()
+
+        def write(piece: bytes) -> None:
+            footer.update(piece)
+            copy.write(piece)
+
+        def seal() -> None:
+            ended = footer.end()
+            if layout.digest(name, ended) != digest:
+                raise errors.DamagedBlob
+            copy.seal(ended, durable=True)
+            copy.rename(name)
+
+        try:
+            async with aclosing(self.read(name, size, digest, 0, size, folders)) as pieces:
+                async for piece in pieces:
+                    await self.run(write, piece)
+            await self.run(seal)
+        except BaseException as error:
+            if isinstance(error, errors.InsufficientStorage):
+                folder.rest()
+            with suppress(errors.Error):  # a sweep finds it
+                await self.run(copy.discard)
+            raise
+
+    async def delete(self, blobs: Sequence[tuple[bytes, int]]) -> None:
+        await self.run(self._delete, blobs)
+
+    def names(self) -> Iterator[tuple[bytes, int, int]]:
+        for folder in list(self._folders.values()):
+            if not folder.is_there:
+                continue
+            try:
+                yield from ((name, folder.bit, written) for name, written in folder.names())
+            except OSError as error:
+                if folder is self._home:
+                    raise
+                logger.warning("cannot look through %s: %s", folder.blobs, error)
+
+    # -----------------------------------------------------------------------------------------------------------------
+
+    def _order(self, name: bytes, folders: int) -> Sequence[Folder]:
+        """Where to read a blob from, the best first: what is there, what is least busy, and else by the blob's name, so
+        that each is in one page cache.
+        """
+        if folders == HOME:
+            return (self._home,)
+        having = [folder for folder in self._folders.values() if folder.bit & folders]
+        if len(having) > 1:
+            turn = name[1] % len(having)
+            having = having[turn:] + having[:turn]
+            having.sort(key=lambda folder: (not folder.is_there, folder.reads))
+        return having
+
+    async def _one(self, folder: Folder, name: bytes, size: int, digest: bytes) -> AsyncGenerator[bytes, None]:
+        """All of one copy."""
+        reader = Reader(folder.file(name), name, size, digest)
         try:
             await self.run(reader.open)
-            while position < end:
-                stop = min(end, (position // PIECE + 1) * PIECE)
-                yield await self.run(reader.read, position, stop)
-                position = stop
+            for start in range(0, size, layout.PIECE):
+                yield await self.run(reader.read, start, min(size, start + layout.PIECE))
         finally:
             reader.close()
 
-    async def verify(self, name: bytes, size: int, digest: bytes) -> None:
-        async for _ in self.read(name, size, digest, 0, size):
-            pass
+    async def _failed(self, folder: Folder, name: bytes, error: errors.Error) -> errors.Error:
+        """A copy could not be read. What to raise if no other can: a folder that is not there may come back."""
+        if not self.has_several:
+            return error
+        await self.run(folder.look)
+        if not folder.is_there:
+            return errors.FolderMissing()
+        logger.warning("a copy of the blob %s in %s is damaged, unreadable or gone", name.hex(), folder.blobs)
+        self.on_damage(name)
+        return error
 
-    async def delete(self, names: Sequence[bytes]) -> None:
-        await self.run(self._delete, names)
+    def _complete(self, name: bytes, size: int, folders: int) -> int:
+        found = 0
+        for folder in self._order(name, folders):
+            try:
+                found |= folder.bit * (folder.file(name).stat().st_size == layout.stored_size(size))
+            except OSError:
+                continue
+        return found
 
-    def _delete(self, names: Sequence[bytes]) -> None:
-        for name in names:
-            self.path(name).unlink(missing_ok=True)
-
-    def names(self) -> Iterator[tuple[bytes, int]]:
-        for shard in range(SHARDS):
-            with os.scandir(self._folder / f"{shard:02x}") as files:
-                for file in files:
-                    try:
-                        name = bytes.fromhex(file.name)
-                        written = file.stat().st_mtime_ns // 1000
-                    except (ValueError, FileNotFoundError):
-                        continue
-                    if len(name) == _NAME_SIZE:
-                        yield name, written
-
-
-def storage_error(error: OSError) -> errors.Error:
-    """What an operating system error of the disk means to a client."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return errors.InsufficientStorage()
-    if isinstance(error, FileNotFoundError):
-        return errors.DamagedBlob()
-    return errors.ServiceUnavailable()
-
-
-class _Reader:
-    """An open blob file, used by one thread at a time."""
-
-    def __init__(self, path: Path, name: bytes, size: int, digest: bytes) -> None:
-        self._path = path
-        self._name = name
-        self._size = size
-        self._expected = digest
-        self._file = -1
-        self._footer = b""
-
-    def open(self) -> None:
-        self._file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-        length = _block_count(self._size) * CHECKSUM_SIZE
-        self._footer = os.pread(self._file, length, self._size)
-        if len(self._footer) != length or _digest(self._name, self._footer) != self._expected:
-            raise errors.DamagedBlob
-
-    def close(self) -> None:
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
-
-    def read(self, start: int, stop: int) -> bytes:
-        """Bytes ``start`` to ``stop``; the blocks that they lie in are read whole and verified."""
-        first = start // BLOCK
-        begin = first * BLOCK
-        end = min(self._size, _block_count(stop) * BLOCK)
-        data = os.pread(self._file, end - begin, begin)
-        if len(data) != end - begin:
-            raise errors.DamagedBlob
-        view = memoryview(data)
-        for index in range(_block_count(end - begin)):
-            at = (first + index) * CHECKSUM_SIZE
-            block = view[index * BLOCK : (index + 1) * BLOCK]
-            if xxhash.xxh3_64_digest(block) != self._footer[at : at + CHECKSUM_SIZE]:
-                raise errors.DamagedBlob
-        return data if (start, stop) == (begin, end) else data[start - begin : stop - begin]
-
-
-class LocalWriter:
-    """Implements ``BlobWriter``: gathers bytes into pieces; while one is written and hashed, the next is received."""
-
-    def __init__(self, store: LocalBlobs, name: bytes, hashers: Sequence[Hasher], *, durable: bool) -> None:
-        self._store = store
-        self._name = name
-        self._hashers = hashers
-        self._durable = durable
-        self._file = -1
-        self._size = 0
-        self._synced = 0
-        self._footer = bytearray()
-        self._block = xxhash.xxh3_64()
-        self._in_block = 0
-        self._pieces: list[bytes | memoryview] = []
-        self._gathered = 0
-        self._lanes = (Lane(store.pool, self._write), Lane(store.pool, self._hash))
-        self._writing_back: asyncio.Future[None] | None = None
-        # A request that is cancelled cannot stop its threads: whoever closes the file waits for them here.
-        self._lock = threading.Lock()
-        self._is_open = True
-
-    async def write(self, data: bytes | memoryview) -> None:
-        self._pieces.append(data)
-        self._gathered += len(data)
-        if self._gathered >= PIECE:
-            await self._hand_over()
-
-    async def flush(self) -> None:
-        await self._hand_over()
-        await self._wait(0)
-        await self._written_back()
-
-    async def finish(self) -> StoredBlob:
-        await self.flush()
-        digest = await self._store.run(self._seal)
-        return StoredBlob(self._name, self._size, digest)
-
-    async def abort(self) -> None:
-        for step in (self._wait(0), self._written_back()):
-            with contextlib.suppress(errors.Error):
-                await step
-        await self._store.run(self._discard)
-
-    async def _hand_over(self) -> None:
-        """Gives what was gathered to two threads, one to write and one to hash, that may be a piece behind."""
-        await self._wait(MAX_BEHIND)
-        if not self._pieces:
-            return
-        piece = b"".join(self._pieces)  # a thread takes one long piece faster than many short ones
-        self._pieces.clear()
-        self._gathered = 0
-        for lane in self._lanes:
-            lane.put(piece)
-        if self._durable and self._size - self._synced >= WRITEBACK:
-            await self._written_back()
-            self._synced = self._size
-            self._writing_back = asyncio.ensure_future(self._store.run(self._write_back))
-
-    async def _wait(self, at_most: int) -> None:
-        try:
-            for lane in self._lanes:
-                await lane.wait(at_most)
-        except OSError as error:
-            raise storage_error(error) from error
-
-    async def _written_back(self) -> None:
-        """Waits for the last writeback. Its failure counts: the system tells of a lost page only once."""
-        writing, self._writing_back = self._writing_back, None
-        if writing is not None:
-            await writing
-
-    # --- in threads --------------------------------------------------------------------------------------------------
-
-    def _hash(self, piece: bytes) -> None:
-        for hasher in self._hashers:
-            hasher.update(piece)
-
-    def _write(self, piece: bytes) -> None:
-        with self._lock:
-            if not self._is_open:
-                return
-            if self._file < 0:
-                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-                self._file = os.open(self._store.path(self._name), flags, 0o600)
-            self._check_in(piece)
-            _write_all(self._file, piece)
-            self._size += len(piece)
-
-    def _write_back(self) -> None:
-        """Has the system write what is dirty, on a descriptor of its own so that it may outlast the writer's."""
-        with self._lock:
-            if self._file < 0:
-                return
-            file = os.dup(self._file)
-        try:
-            os.fdatasync(file)
-        finally:
-            os.close(file)
-
-    def _check_in(self, piece: bytes) -> None:
-        """Feeds the block checksums."""
-        view = memoryview(piece)
-        while view:
-            part = view[: BLOCK - self._in_block]
-            self._block.update(part)
-            self._in_block += len(part)
-            if self._in_block == BLOCK:
-                self._end_block()
-            view = view[len(part) :]
-
-    def _end_block(self) -> None:
-        self._footer += self._block.digest()
-        self._block.reset()
-        self._in_block = 0
-
-    def _seal(self) -> bytes:
-        if self._file < 0:
-            self._write(b"")
-        with self._lock:
-            if self._in_block:
-                self._end_block()
-            _write_all(self._file, bytes(self._footer))
-            if self._durable:
-                os.fsync(self._file)
-            if os.fstat(self._file).st_nlink == 0:  # somebody took it for what a crash left
-                raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
-            self._close()
-        if self._durable:
-            sync(self._store.path(self._name).parent)
-        return _digest(self._name, bytes(self._footer))
-
-    def _discard(self) -> None:
-        with self._lock:
-            self._close()
-            self._store.path(self._name).unlink(missing_ok=True)
-
-    def _close(self) -> None:
-        self._is_open = False
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
-
-
-def _write_all(file: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(file, view) :]
+    def _delete(self, blobs: Sequence[tuple[bytes, int]]) -> None:
+        for name, folders in blobs:
+            for folder in self._order(name, folders):
+                try:
+                    folder.file(name).unlink(missing_ok=True)
+                except OSError as error:
+                    if folder is self._home:
+                        raise
+                    logger.warning("cannot remove a file from %s, a sweep will: %s", folder.blobs, error)

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from enum import IntEnum
+from functools import reduce
+from operator import and_
 
 import msgspec
 
+from tidegate.catalog import copies as mirrored
 from tidegate.catalog.abc import Reader, Transaction
 from tidegate.model import ObjectPart
 
@@ -33,11 +36,12 @@ class Inline(msgspec.Struct, frozen=True):
 
 
 class File(msgspec.Struct, frozen=True):
-    """New content that the blob store holds, durably, under ``name``."""
+    """New content that the blob store holds, durably, under ``name``, with a copy in each of ``folders``."""
 
     name: bytes
     size: int
     digest: bytes
+    folders: int = 1
 
 
 class Range(msgspec.Struct, frozen=True):
@@ -73,6 +77,7 @@ class Extent(msgspec.Struct, frozen=True):
     digest: bytes
     start: int
     length: int
+    folders: int
 
 
 class Leaf(msgspec.Struct, frozen=True):
@@ -83,6 +88,7 @@ class Leaf(msgspec.Struct, frozen=True):
     digest: bytes
     file: bytes | None
     data: bytes | None
+    folders: int
 
 
 _encode_parts = msgspec.msgpack.Encoder().encode
@@ -100,23 +106,35 @@ def size_of(content: Inline | File | Composed) -> int:
             return sum(piece.length for piece in ranges)
 
 
-def add(tx: Transaction, content: Content) -> int:
-    """The number of the blob that holds the content, with one more reference than before."""
+def add(tx: Transaction, content: Content, copies: int = 1) -> int:
+    """The number of the blob that holds the content, with one more reference than before.
+
+    ``copies`` is how many whoever refers to it asks for; where there are fewer, a job makes them.
+    """
     if isinstance(content, Existing):
         tx.execute("UPDATE blobs SET refs = refs + 1 WHERE id = ?", (content.blob,))
+        if copies > 1:
+            mirrored.want(tx, content.blob, copies)
         return content.blob
     blob = tx.sequence()
-    insert = "INSERT INTO blobs (id, size, refs, kind, file, digest, parts) VALUES (?, ?, 1, ?, ?, ?, ?)"
+    insert = """INSERT INTO blobs (id, size, refs, kind, file, digest, parts, folders, copies)
+                VALUES (?, ?, 1, ?, ?, ?, ?, ?, ?)"""
     match content:
         case Inline(data=data, digest=digest):
-            tx.execute(insert, (blob, len(data), Kind.INLINE, None, digest, None))
+            tx.execute(insert, (blob, len(data), Kind.INLINE, None, digest, None, 1, copies))
             tx.execute("INSERT INTO small_blobs (id, data) VALUES (?, ?)", (blob, data))
-        case File(name=name, size=size, digest=digest):
-            tx.execute(insert, (blob, size, Kind.FILE, name, digest, None))
+            if copies > 1:
+                mirrored.unsettle(tx, blob)
+        case File(name=name, size=size, digest=digest, folders=folders):
+            tx.execute(insert, (blob, size, Kind.FILE, name, digest, None, folders, copies))
+            if folders.bit_count() < copies:
+                mirrored.unsettle(tx, blob)
         case Composed(parts=parts):
             described = _encode_parts(parts) if parts else None
-            tx.execute(insert, (blob, size_of(content), Kind.COMPOSED, None, None, described))
+            tx.execute(insert, (blob, size_of(content), Kind.COMPOSED, None, None, described, 1, copies))
             _add_ranges(tx, blob, content.ranges)
+            if copies > 1:
+                mirrored.want_sources(tx, blob, copies)
     return blob
 
 
@@ -159,18 +177,18 @@ def _parts_between(tx: Reader, blob: int, start: int, length: int) -> Iterator[t
 
 def extents(tx: Reader, blob: int, start: int, length: int) -> list[Extent]:
     """Where to read ``length`` bytes of a blob from ``start``: ranges of inline and file blobs, in order."""
-    row = tx.one("SELECT kind, file, size, digest FROM blobs WHERE id = ?", (blob,))
+    row = tx.one("SELECT kind, file, size, digest, folders FROM blobs WHERE id = ?", (blob,))
     if row is None or length == 0:
         return []
-    kind, file, size, digest = row
+    kind, file, size, digest, folders = row
     if kind != Kind.COMPOSED:
-        return [Extent(blob, file, size, digest, start, length)]
+        return [Extent(blob, file, size, digest, start, length, folders)]
     found = []
     for source, inner, count in _parts_between(tx, blob, start, length):
-        leaf = tx.one("SELECT file, size, digest FROM blobs WHERE id = ?", (source,))
+        leaf = tx.one("SELECT file, size, digest, folders FROM blobs WHERE id = ?", (source,))
         if leaf is not None:
-            file, size, digest = leaf
-            found.append(Extent(source, file, size, digest, inner, count))
+            file, size, digest, folders = leaf
+            found.append(Extent(source, file, size, digest, inner, count, folders))
     return found
 
 
@@ -178,6 +196,15 @@ def inline_data(tx: Reader, blob: int) -> bytes | None:
     """The bytes of an inline blob."""
     row = tx.one("SELECT data FROM small_blobs WHERE id = ?", (blob,))
     return None if row is None else row[0]
+
+
+def folders_of(tx: Reader, blob: int) -> int:
+    """The data folders that have every byte of a blob."""
+    row = tx.one("SELECT kind, folders FROM blobs WHERE id = ?", (blob,))
+    if row is None or row[0] != Kind.COMPOSED:
+        return 0 if row is None else int(row[1])
+    sources = "SELECT DISTINCT b.folders FROM blob_parts p JOIN blobs b ON b.id = p.source WHERE p.blob = ?"
+    return reduce(and_, (int(folders) for (folders,) in tx.rows(sources, (blob,))), -1)
 
 
 def parts_of(tx: Reader, blob: int) -> tuple[ObjectPart, ...]:
@@ -202,26 +229,27 @@ def release(tx: Transaction, blob: int, now: int) -> None:
         tx.execute("INSERT INTO garbage (since, blob) VALUES (?, ?)", (now, blob))
 
 
-def collect(tx: Transaction, before: int, limit: int, now: int) -> tuple[int, list[bytes]]:
+def collect(tx: Transaction, before: int, limit: int, now: int) -> tuple[int, list[tuple[bytes, int]]]:
     """Forgets up to ``limit`` blobs that have been garbage since before a time.
 
-    Returns how many, and the names of the files that nothing points at any more: delete them once this is durable.
+    Returns how many, and the names and folders of the files that nothing points at any more: delete them once this is
+    durable.
     """
     rows = list(
         tx.rows(
-            """SELECT g.since, b.id, b.kind, b.file, b.refs FROM garbage g JOIN blobs b ON b.id = g.blob
+            """SELECT g.since, b.id, b.kind, b.file, b.refs, b.folders FROM garbage g JOIN blobs b ON b.id = g.blob
                WHERE g.since < ? ORDER BY g.since, g.blob LIMIT ?""",
             (before, limit),
         )
     )
     files = []
-    for since, blob, kind, file, refs in rows:
+    for since, blob, kind, file, refs, folders in rows:
         tx.execute("DELETE FROM garbage WHERE since = ? AND blob = ?", (since, blob))
         if refs > 0:
             continue  # must not be, and then it is the entry that is wrong
         tx.execute("DELETE FROM blobs WHERE id = ?", (blob,))
         if kind == Kind.FILE:
-            files.append(file)
+            files.append((file, folders))
         else:
             for (source,) in list(tx.rows("SELECT source FROM blob_parts WHERE blob = ?", (blob,))):
                 release(tx, source, now)
@@ -230,10 +258,10 @@ def collect(tx: Transaction, before: int, limit: int, now: int) -> tuple[int, li
 
 
 def known_files(tx: Reader, names: Sequence[bytes]) -> Mapping[bytes, int]:
-    """Which of these file names the catalog knows, and their blobs' sizes."""
+    """Which of these file names the catalog knows, and the folders that have them."""
     known = {}
     for name in names:
-        row = tx.one("SELECT size FROM blobs WHERE file = ?", (name,))
+        row = tx.one("SELECT folders FROM blobs WHERE file = ?", (name,))
         if row is not None:
             known[name] = row[0]
     return known
@@ -241,7 +269,7 @@ def known_files(tx: Reader, names: Sequence[bytes]) -> Mapping[bytes, int]:
 
 # What lacks one of these is for ``check`` to find.
 _LEAVES = f"""
-    SELECT b.id, b.size, b.digest, b.file, s.data FROM blobs b LEFT JOIN small_blobs s ON s.id = b.id
+    SELECT b.id, b.size, b.digest, b.file, s.data, b.folders FROM blobs b LEFT JOIN small_blobs s ON s.id = b.id
     WHERE b.refs > 0 AND b.digest IS NOT NULL AND
         (b.kind = {Kind.FILE:d} AND b.file IS NOT NULL OR b.kind = {Kind.INLINE:d} AND length(s.data) = b.size)"""
 
@@ -257,6 +285,6 @@ def leaf(tx: Reader, blob: int) -> Leaf | None:
     return None if row is None else Leaf(*row)
 
 
-def files(tx: Reader) -> Iterator[tuple[bytes, int]]:
-    """The name of every file that a blob is kept in, and the blob's size."""
-    yield from tx.rows("SELECT file, size FROM blobs WHERE file IS NOT NULL ORDER BY id")
+def files(tx: Reader) -> Iterator[tuple[bytes, int, int]]:
+    """The name of every file that a blob is kept in, the blob's size, and the folders that have it."""
+    yield from tx.rows("SELECT file, size, folders FROM blobs WHERE file IS NOT NULL ORDER BY id")

@@ -23,6 +23,8 @@ class Fault(StrEnum):
     RANGES_BROKEN = "ranges-broken"
     BYTES_MISSING = "bytes-missing"
     BYTES_DAMAGED = "bytes-damaged"
+    COPY_DAMAGED = "copy-damaged"
+    COPIES_MISSING = "copies-missing"
     BYTES_ORPHANED = "bytes-orphaned"
     RANGES_ORPHANED = "ranges-orphaned"
     PART_ORPHANED = "part-orphaned"
@@ -119,10 +121,12 @@ def _head_missing(tx: Reader) -> Iterator[Problem]:
 
 
 def _logs(tx: Reader) -> Iterator[Problem]:
-    """A bucket has its log, and a log its bucket."""
+    """A bucket has its log, and a log its bucket, unless that was destroyed and the log is being emptied."""
     for name, log in tx.rows("SELECT name, log FROM buckets WHERE log NOT IN (SELECT id FROM logs)"):
         yield Problem(Fault.LOG_MISSING, f"the bucket {name} has no log", log)
-    orphaned = {log for (log,) in tx.rows("SELECT id FROM logs WHERE id NOT IN (SELECT log FROM buckets)")}
+    orphaned = {
+        log for (log,) in tx.rows("SELECT id FROM logs WHERE dropped = 0 AND id NOT IN (SELECT log FROM buckets)")
+    }
     for table in ("head", "history"):
         # From log to log by a seek each: there are few logs and many rows.
         found = tx.rows(
@@ -130,7 +134,8 @@ def _logs(tx: Reader) -> Iterator[Problem]:
                     SELECT min(log) FROM {table}
                     UNION ALL SELECT (SELECT min(log) FROM {table} v WHERE v.log > walk.log) FROM walk
                     WHERE walk.log IS NOT NULL)
-                SELECT log FROM walk WHERE log IS NOT NULL AND log NOT IN (SELECT log FROM buckets)"""
+                SELECT log FROM walk WHERE log IS NOT NULL AND log NOT IN (SELECT log FROM buckets)
+                AND log NOT IN (SELECT id FROM logs WHERE dropped = 1)"""
         )
         orphaned.update(log for (log,) in found)
     for log in sorted(orphaned):
@@ -142,7 +147,7 @@ def _counters(tx: Reader) -> Iterator[Problem]:
     for log, objects, size, has_objects, has_size in tx.rows(
         """SELECT l.id, l.objects, l.bytes, coalesce(c.objects, 0), coalesce(c.bytes, 0) FROM logs l LEFT JOIN
            (SELECT log, count(*) AS objects, sum(size) AS bytes FROM head GROUP BY log) c ON c.log = l.id
-           WHERE l.objects <> coalesce(c.objects, 0) OR l.bytes <> coalesce(c.bytes, 0)"""
+           WHERE l.dropped = 0 AND (l.objects <> coalesce(c.objects, 0) OR l.bytes <> coalesce(c.bytes, 0))"""
     ):
         detail = f"counts {objects} objects of {size} bytes, and has {has_objects} of {has_size}"
         yield Problem(Fault.COUNTERS_WRONG, detail, log, off_by=has_objects - objects, bytes_off_by=has_size - size)

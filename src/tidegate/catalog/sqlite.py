@@ -18,7 +18,7 @@ import asyncio
 import queue
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,6 +29,7 @@ from tidegate import errors
 from tidegate.catalog.abc import Reader, Row, Transaction, Value
 from tidegate.catalog.generation import Generation
 from tidegate.catalog.schema import migrate
+from tidegate.catalog.shipping import Shipper
 from tidegate.catalog.turnstile import Turnstile
 
 T = TypeVar("T")
@@ -199,6 +200,7 @@ class SQLite:
         self._remembered: dict[Hashable, Any] = {}
         self._remembered_at = self._generation.value
         self._checkpointer: apsw.Connection | None = None
+        self._shipper = Shipper(path)
         self._queue: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write_groups, name="catalog-writer", daemon=True)
         self._thread.start()
@@ -248,9 +250,13 @@ class SQLite:
         if self._wal_size() >= CHECKPOINT_BYTES:
             await asyncio.to_thread(self._checkpoint)
 
+    async def ship(self, folders: Sequence[Path], beside: Mapping[str, bytes]) -> None:
+        await self._shipper.ship(folders, beside)
+
     async def close(self) -> None:
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
+        await self._shipper.close()
         for connection in (self._writer, self._reading, self._checkpointer):
             if connection is not None:
                 connection.close()
@@ -344,9 +350,12 @@ class SQLite:
         if self._checkpointer is None:
             self._checkpointer = connect(self._path)
         connection = self._checkpointer
-        frames, copied = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        try:
+            frames, copied = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        except apsw.BusyError:  # somebody was just writing the header that all share: the next time will do
+            return
         if frames != copied and self._wal_size() >= RESTART_BYTES:
-            with self._turnstile.turn():
+            with self._turnstile.turn(), self._shipper.caught_up():
                 connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
 
 

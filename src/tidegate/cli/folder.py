@@ -18,11 +18,23 @@ from tidegate.settings import DECLARED
 FAILED = 1
 
 _SETTING = DECLARED["data"]
-DEFAULT_DATA = Path(str(_SETTING.default))
+DEFAULT_DATA = Path(_SETTING.shown_default)
+
+
+def _home(text: str) -> Path:
+    """The home folder; the variable may name further ones behind it."""
+    return Path(text if os.pathsep not in text or Path(text).exists() else text.split(os.pathsep, maxsplit=1)[0])
+
 
 DataOption = Annotated[
     Path,
-    typer.Option(_SETTING.flag, envvar=_SETTING.variable, metavar=_SETTING.option.metavar, help=_SETTING.option.help),
+    typer.Option(
+        _SETTING.flag,
+        envvar=_SETTING.variable,
+        metavar="DIR",
+        parser=_home,
+        help="The data folder: the first, if several.",
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, one value a line.")]
 

@@ -193,6 +193,7 @@ async def _rooms(data: Path) -> AsyncIterator[Rooms]:
 
     gateway = open_gateway(data, inline_limit=Settings().inline_limit)
     try:
+        await gateway.folders.open()
         yield gateway.rooms
     finally:
         await gateway.close()

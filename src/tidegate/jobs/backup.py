@@ -12,7 +12,7 @@ import fcntl
 import itertools
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -20,11 +20,13 @@ from pathlib import Path
 import msgspec
 
 from tidegate import __version__
-from tidegate.blobs.local import LocalBlobs
+from tidegate.blobs.folder import BLOBS_FOLDER, Folder
+from tidegate.blobs.layout import stored_size
 from tidegate.catalog import blobs, buckets, sqlite_files
+from tidegate.catalog import copies as mirrored
 from tidegate.catalog.sqlite import CATALOG_FILE, SQLite
-from tidegate.durable import sync
-from tidegate.gateway.gateway import BLOBS_FOLDER
+from tidegate.durable import PARTIAL, sync, write_durably
+from tidegate.gateway import folders
 from tidegate.gateway.rooms import now
 from tidegate.identity.vault import KEY_FILE
 from tidegate.jobs.garbage import STEP
@@ -34,7 +36,6 @@ from tidegate.jobs.runner import SERVER_LOCK
 MANIFEST = "backup.json"
 # Where what is not complete waits. It is removed at the next try.
 _INCOMING = "incoming"
-_PARTIAL = ".partial"
 _FOREVER = 2**63 - 1
 
 
@@ -69,32 +70,32 @@ async def backup(data: Path, target: Path, *, copies: bool = False) -> Outcome:
 
     Files are linked where the disk allows it, unless ``copies`` is set. Raises ``BackupError``.
     """
-    _check_apart(data, target)
-    if read_manifest(target) is None and _has_content(target):
+    check_apart(data, target)
+    if read_manifest(target) is None and has_content(target):
         raise BackupError(f"{target} is neither empty nor a backup")
-    with _alone(target):
+    with alone(target):
         if read_manifest(target) is None:
-            _write_durably(target / MANIFEST, msgspec.json.encode(Manifest(__version__)))
+            write_durably(target / MANIFEST, msgspec.json.encode(Manifest(__version__)))
         with hold_garbage(data):
             taken = now()
             outcome = await _transfer(data, target, copies=copies)
         manifest = Manifest(__version__, taken, outcome.objects, outcome.bytes)
-        _write_durably(target / MANIFEST, msgspec.json.encode(manifest))
+        write_durably(target / MANIFEST, msgspec.json.encode(manifest))
         outcome.removed = _remove_unknown(target)
     return outcome
 
 
 async def restore(source: Path, data: Path, *, copies: bool = False) -> Outcome:
     """Makes a data folder of a backup. ``data`` has to be empty, or not there. Raises ``BackupError``."""
-    _check_apart(source, data)
+    check_apart(source, data)
     manifest = read_manifest(source)
     if manifest is None:
         raise BackupError(f"{source} is no backup: it has no {MANIFEST}")
     if not manifest.taken:
         raise BackupError(f"the backup in {source} was never finished")
-    if _has_content(data):
+    if has_content(data):
         raise BackupError(f"{data} is not empty")
-    with _alone(data):
+    with alone(data):
         return await _transfer(source, data, copies=copies)
 
 
@@ -111,17 +112,20 @@ def read_manifest(folder: Path) -> Manifest | None:
 async def _transfer(source: Path, target: Path, *, copies: bool) -> Outcome:
     """Copies a catalog with all that it names. The catalog comes into its place last."""
     outcome = Outcome()
-    with _incoming(target) as incoming:
-        catalog = incoming / CATALOG_FILE
+    with incoming(target) as scratch:
+        catalog = scratch / CATALOG_FILE
         sqlite_files.copy(source / CATALOG_FILE, catalog)
-        await _drop_garbage(incoming)
+        await _drop_garbage(scratch)
         sqlite_files.settle(catalog)
         with sqlite_files.reading(catalog) as reader:
             _, outcome.objects, outcome.bytes = buckets.totals(reader)
-            _bring_files(blobs.files(reader), source / BLOBS_FOLDER, target / BLOBS_FOLDER, outcome, copies=copies)
+            _bring_files(
+                blobs.files(reader), folders.there(reader, source), target / BLOBS_FOLDER, outcome, copies=copies
+            )
+        await _make_one_folder(scratch)
         outcome.has_secrets = (source / KEY_FILE).exists()
         if outcome.has_secrets:
-            _write_durably(target / KEY_FILE, (source / KEY_FILE).read_bytes())
+            write_durably(target / KEY_FILE, (source / KEY_FILE).read_bytes())
         for leftover in ("-wal", "-shm"):  # of somebody who served the backup where it lies
             (target / f"{CATALOG_FILE}{leftover}").unlink(missing_ok=True)
         catalog.rename(target / CATALOG_FILE)
@@ -140,15 +144,17 @@ async def _drop_garbage(folder: Path) -> None:
 
 
 def _bring_files(
-    files: Iterator[tuple[bytes, int]], source: Path, target: Path, outcome: Outcome, *, copies: bool
+    files: Iterator[tuple[bytes, int, int]], sources: Sequence[Folder], target: Path, outcome: Outcome, *, copies: bool
 ) -> None:
     """Sees to it that every file is in the target, durably."""
-    here, there = LocalBlobs(source), LocalBlobs(target)
-    for name, size in files:
-        original, copy = here.path(name), there.path(name)
-        if not original.exists():
+    there = Folder(0, target)
+    there.prepare()
+    for name, size, having in files:
+        original = _find(name, size, having, sources)
+        copy = there.file(name)
+        if original is None:
             outcome.missing.append(name.hex())
-        elif _is_complete(copy, there.stored_size(size)) and not (copies and copy.samefile(original)):
+        elif _is_complete(copy, stored_size(size)) and not (copies and copy.samefile(original)):
             outcome.kept += 1
         elif not copies and _link(original, copy):
             outcome.linked += 1
@@ -159,10 +165,30 @@ def _bring_files(
         sync(folder)
 
 
+def _find(name: bytes, size: int, having: int, sources: Sequence[Folder]) -> Path | None:
+    """The file of a blob, wherever: it may have been brought to another folder since the catalog was copied."""
+    paths = [folder.file(name) for folder in sorted(sources, key=lambda folder: not folder.bit & having)]
+    for _ in range(2):  # while it is brought there, it may be in neither at the moment when each is looked at
+        for path in paths:
+            if _is_complete(path, stored_size(size)):
+                return path
+    return next((path for path in paths if path.exists()), None)  # what there is of it
+
+
+async def _make_one_folder(folder: Path) -> None:
+    """What was in several folders is in one."""
+    catalog = SQLite(folder)
+    try:
+        await catalog.write(mirrored.reside_at_home)
+    finally:
+        await catalog.close()
+    sqlite_files.settle(folder / CATALOG_FILE)
+
+
 def _is_complete(path: Path, size: int) -> bool:
     try:
         return path.stat().st_size == size
-    except FileNotFoundError:
+    except OSError:
         return False
 
 
@@ -177,7 +203,7 @@ def _link(original: Path, copy: Path) -> bool:
 
 
 def _copy(original: Path, copy: Path) -> None:
-    aside = copy.with_name(copy.name + _PARTIAL)
+    aside = copy.with_name(copy.name + PARTIAL)
     try:
         aside.touch(mode=0o600)
         shutil.copyfile(original, aside)
@@ -191,20 +217,20 @@ def _copy(original: Path, copy: Path) -> None:
 def _remove_unknown(target: Path) -> int:
     """Removes the files that only the backup before named."""
     removed = 0
-    store = LocalBlobs(target / BLOBS_FOLDER)
+    folder = Folder(0, target / BLOBS_FOLDER)
     with sqlite_files.reading(target / CATALOG_FILE) as reader:
-        found = store.names()
+        found = folder.names()
         while names := [name for name, _ in itertools.islice(found, STEP)]:
             known = blobs.known_files(reader, names)
             for name in names:
                 if name not in known:
-                    store.path(name).unlink(missing_ok=True)
+                    folder.file(name).unlink(missing_ok=True)
                     removed += 1
     return removed
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[None]:
     """Keeps servers and other backups out of a folder, which is made if it is not there. Raises ``BackupError``."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(folder / SERVER_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -219,7 +245,8 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _incoming(target: Path) -> Iterator[Path]:
+def incoming(target: Path) -> Iterator[Path]:
+    """A folder in another for what is not complete yet; it is removed in the end."""
     folder = target / _INCOMING
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
@@ -229,23 +256,13 @@ def _incoming(target: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _check_apart(one: Path, other: Path) -> None:
+def check_apart(one: Path, other: Path) -> None:
+    """Raises ``BackupError`` where one folder lies in the other."""
     first, second = one.resolve(), other.resolve()
     if first == second or first in second.parents or second in first.parents:
         raise BackupError(f"{one} and {other} lie in each other")
 
 
-def _has_content(folder: Path) -> bool:
-    """Whether a folder has more than the lock of this module, or is no folder."""
-    return folder.exists() and (not folder.is_dir() or any(each.name != SERVER_LOCK for each in folder.iterdir()))
-
-
-def _write_durably(path: Path, content: bytes) -> None:
-    """Writes a file, or replaces it in one step. Only its owner may read it."""
-    aside = path.with_name(path.name + _PARTIAL)
-    aside.unlink(missing_ok=True)
-    aside.touch(mode=0o600)
-    aside.write_bytes(content)
-    sync(aside)
-    aside.rename(path)
-    sync(path.parent)
+def has_content(folder: Path, beside: frozenset[str] = frozenset({SERVER_LOCK})) -> bool:
+    """Whether a folder has more than these, the lock of this module mostly, or is no folder."""
+    return folder.exists() and (not folder.is_dir() or any(each.name not in beside for each in folder.iterdir()))

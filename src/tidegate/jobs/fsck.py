@@ -15,13 +15,14 @@ from typing import TypeVar
 import msgspec
 
 from tidegate import errors
-from tidegate.catalog import check, sqlite_files
+from tidegate.catalog import check, copies, folders, sqlite_files
 from tidegate.catalog.abc import Transaction
 from tidegate.catalog.check import CHECKS, Check, Fault, Place, Problem
 from tidegate.catalog.repair import repair
 from tidegate.gateway.rooms import Rooms, now
 from tidegate.identity.vault import WrongSecretKey
-from tidegate.jobs.hold import hold_garbage
+from tidegate.jobs.hold import hold_copies, hold_garbage
+from tidegate.jobs.mirror import settle
 from tidegate.jobs.scrub import Scrubbed, is_sound, scrub
 
 T = TypeVar("T")
@@ -33,6 +34,7 @@ PLACE_STEP = 100_000
 
 # Names of what is wrong beside the catalog's rows.
 CATALOG_DAMAGED = "catalog-damaged"
+FOLDER_MISSING = "folder-missing"
 SECRET_UNREADABLE = "secret-unreadable"  # noqa: S105 - a fault
 
 # Faults of a blob: who needs it is found out at the end, for all of them together.
@@ -63,6 +65,8 @@ async def fsck(rooms: Rooms, data: Path, scrubbed: Scrubbed, *, repairs: bool) -
         async for finding in _engine(rooms):
             yield finding
         async for finding in _secrets(rooms):
+            yield finding
+        for finding in await _folders(rooms):
             yield finding
         async for problem, repaired in _problems(rooms, data, scrubbed, repairs=repairs):
             if problem.fault not in _OF_BLOBS or problem.blob is None:
@@ -95,7 +99,32 @@ async def _problems(
             async for outcome in _checked(rooms, each, repairs=repairs):
                 yield outcome
     async for problem in scrub(rooms, scrubbed):
-        yield problem, False
+        yield problem, repairs and problem.fault is Fault.COPY_DAMAGED and await _mended(rooms, data, problem.blob)
+    async for problem in _short(rooms):
+        yield problem, repairs and await _mended(rooms, data, problem.blob)
+
+
+async def _short(rooms: Rooms) -> AsyncIterator[Problem]:
+    """The blobs that have fewer copies than there could be."""
+    with rooms.catalog.snapshot() as reader:
+        for blob in copies.short(reader, rooms.blobs.capacity):
+            yield Problem(Fault.COPIES_MISSING, "it has fewer copies than its buckets ask for", blob=blob)
+
+
+async def _mended(rooms: Rooms, data: Path, blob: int | None) -> bool:
+    """Whether all copies of a blob that are wanted are there now."""
+    with hold_copies(data):
+        return blob is not None and await settle(rooms, blob, is_suspect=True)
+
+
+async def _folders(rooms: Rooms) -> list[Finding]:
+    """The data folders that are not there. What has a copy elsewhere is safe; the rest is found blob by blob."""
+    known = await rooms.catalog.read(folders.everyone)
+    return [
+        Finding(FOLDER_MISSING, f"the data folder {folder.path} is not there", repaired=False)
+        for folder in known
+        if not rooms.blobs.there >> folder.number & 1
+    ]
 
 
 async def _checked(rooms: Rooms, each: Check, *, repairs: bool) -> AsyncIterator[tuple[Problem, bool]]:

@@ -72,10 +72,12 @@ async def sweep(rooms: Rooms, before: int, age: int = UNKNOWN_FILE_AGE) -> int:
     return total
 
 
-async def unknown_files(rooms: Rooms, before: int) -> AsyncIterator[list[bytes]]:
-    """The files that no blob names and that were last written before a time, a few at a time."""
+async def unknown_files(rooms: Rooms, before: int) -> AsyncIterator[list[tuple[bytes, int]]]:
+    """The files that no blob has in their folder and that were last written before a time, a few at a time: the blob's
+    name, and the folder.
+    """
     found = rooms.blobs.names()
     while step := await asyncio.to_thread(lambda: list(itertools.islice(found, STEP))):
-        names = [name for name, written in step if written < before]
-        known = await rooms.catalog.read(partial(blobs.known_files, names=names))
-        yield [name for name in names if name not in known]
+        files = [(name, folder) for name, folder, written in step if written < before]
+        known = await rooms.catalog.read(partial(blobs.known_files, names=[name for name, _ in files]))
+        yield [(name, folder) for name, folder in files if not known.get(name, 0) & folder]

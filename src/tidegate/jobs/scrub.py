@@ -9,7 +9,6 @@ from functools import partial
 import msgspec
 import xxhash
 
-from tidegate import errors
 from tidegate.catalog import blobs
 from tidegate.catalog.blobs import Leaf
 from tidegate.catalog.check import Fault, Problem
@@ -27,7 +26,9 @@ class Scrubbed(msgspec.Struct):
 
 
 async def scrub(rooms: Rooms, scrubbed: Scrubbed) -> AsyncIterator[Problem]:
-    """The blobs in use whose bytes are not what was written, or gone. What vanishes meanwhile is none of them."""
+    """The blobs in use whose bytes, or those of a copy, are not what was written, or gone. What vanishes meanwhile is
+    none of them, and so is a copy in a folder that is not there.
+    """
     last = 0
     while step := await rooms.catalog.read(partial(blobs.leaves_after, after=last, limit=STEP)):
         for problem in await asyncio.gather(*(_problem(rooms, leaf) for leaf in step)):
@@ -41,7 +42,8 @@ async def scrub(rooms: Rooms, scrubbed: Scrubbed) -> AsyncIterator[Problem]:
 async def is_sound(rooms: Rooms, blob: int) -> bool:
     """Whether the bytes of a blob are as they were written, where it has bytes of its own."""
     leaf = await rooms.catalog.read(partial(blobs.leaf, blob=blob))
-    return leaf is None or await _problem(rooms, leaf) is None
+    problem = None if leaf is None else await _problem(rooms, leaf)
+    return problem is None or problem.fault is Fault.COPY_DAMAGED
 
 
 async def _problem(rooms: Rooms, leaf: Leaf) -> Problem | None:
@@ -50,12 +52,17 @@ async def _problem(rooms: Rooms, leaf: Leaf) -> Problem | None:
             return None
         detail = "its bytes do not match their checksum"
     else:
-        try:
-            await rooms.blobs.verify(leaf.file, leaf.size, leaf.digest)
-        except errors.Error:
-            detail = f"its file {leaf.file.hex()} is damaged, unreadable or gone"
-        else:
+        there = leaf.folders & rooms.blobs.there
+        good = await rooms.blobs.sound(leaf.file, leaf.size, leaf.digest, there)
+        if good and good == there:
             return None
-    if await rooms.catalog.read(partial(blobs.leaf, blob=leaf.blob)) is None:
+        if good:
+            detail = f"{(there & ~good).bit_count()} of the copies of its file {leaf.file.hex()} are damaged or gone"
+            return Problem(Fault.COPY_DAMAGED, detail, blob=leaf.blob)
+        detail = f"its file {leaf.file.hex()} is damaged, unreadable or gone"
+    now = await rooms.catalog.read(partial(blobs.leaf, blob=leaf.blob))
+    if now is None:
         return None  # deleted since: it is no loss
+    if (now.file, now.folders) != (leaf.file, leaf.folders):
+        return await _problem(rooms, now)  # moved since
     return Problem(Fault.BYTES_DAMAGED, detail, blob=leaf.blob)

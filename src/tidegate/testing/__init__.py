@@ -146,23 +146,26 @@ class ServerProcess(Server):
 
 
 @contextmanager
-def serve(data: Path | None = None, command: Sequence[str] = _COMMAND, **settings: object) -> Iterator[ServerProcess]:
-    """A server in a process of its own, with one worker unless told otherwise. ``data`` defaults to a temporary folder.
+def serve(
+    data: Path | Sequence[Path] | None = None, command: Sequence[str] = _COMMAND, **settings: object
+) -> Iterator[ServerProcess]:
+    """A server in a process of its own, with one worker unless told otherwise. ``data`` defaults to a temporary folder;
+    several are the home folder and further ones.
 
     ``settings`` are those of ``tidegate serve`` by name: ``serve(auth=True, workers=2)``. Raises ServerError if it does
     not become ready, or has ended by itself when it is to be stopped.
     """
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tidegate-")))
-        data = scratch / "data" if data is None else data
+        folders = _folders(data, scratch)
         files = Files(scratch)
-        arguments = all_settings.arguments({**_DEFAULTS, **settings, "data": data})
+        arguments = all_settings.arguments({**_DEFAULTS, **settings, "data": folders})
         with files.standard_output.open("wb") as output, files.standard_error.open("wb") as log:
             process = subprocess.Popen(  # noqa: S603 - our own command
                 [*command, *arguments], stdin=subprocess.DEVNULL, stdout=output, stderr=log, env=_environment()
             )
         try:
-            server = _wait_until_ready(process, files, data)
+            server = _wait_until_ready(process, files, folders[0])
             yield server
             server.check()
             server.stop()
@@ -170,6 +173,12 @@ def serve(data: Path | None = None, command: Sequence[str] = _COMMAND, **setting
             if process.poll() is None:
                 process.kill()
             process.wait()
+
+
+def _folders(data: Path | Sequence[Path] | None, scratch: Path) -> tuple[Path, ...]:
+    if data is None:
+        return (scratch / "data",)
+    return (data,) if isinstance(data, Path) else tuple(data)
 
 
 def _environment() -> dict[str, str]:
@@ -196,7 +205,9 @@ def _wait_until_ready(process: subprocess.Popen[bytes], files: Files, data: Path
 
 
 @contextmanager
-def serve_in_thread(data: Path | None = None, house: str | None = None, **settings: object) -> Iterator[Server]:
+def serve_in_thread(
+    data: Path | Sequence[Path] | None = None, house: str | None = None, **settings: object
+) -> Iterator[Server]:
     """A server in a thread of this process: no worker processes, no signals, and log lines go where this process's go.
 
     ``house`` names another function than ``tidegate.server.house.open_house`` to open the rooms with.
@@ -209,12 +220,11 @@ def serve_in_thread(data: Path | None = None, house: str | None = None, **settin
     from tidegate.telemetry import folder  # noqa: PLC0415
 
     with ExitStack() as stack:
-        if data is None:
-            data = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tidegate-"))) / "data"
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folders = _folders(data, Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tidegate-"))))
+        folders[0].mkdir(mode=0o700, parents=True, exist_ok=True)
         flags = {name: "off" if value is None else value for name, value in settings.items()}
-        wanted = all_settings.load({**_DEFAULTS, **flags, "data": data}, environment={})
-        stack.enter_context(locks.hold(data))
+        wanted = all_settings.load({**_DEFAULTS, **flags, "data": folders}, environment={})
+        stack.enter_context(locks.hold(folders[0]))
         sockets, wanted = supervisor.open_sockets(wanted, stack)
         metrics = stack.enter_context(folder.shared(1))
         houses: list[House] = []
@@ -234,7 +244,7 @@ def serve_in_thread(data: Path | None = None, house: str | None = None, **settin
             time.sleep(_POLL_SECONDS)
         keys = houses[0].new_key or (ANY_KEY, ANY_KEY)
         main, *repos = endpoints(wanted)
-        yield Server(main, repos[0] if repos else None, data, keys)
+        yield Server(main, repos[0] if repos else None, folders[0], keys)
 
 
 def _stop_thread(thread: threading.Thread, server: uvicorn.Server) -> None:
