@@ -19,7 +19,7 @@ MORE_DESCRIPTORS = 8
 @pytest.fixture(scope="session")
 def world() -> Iterator[World]:
     """A server with authentication on, an administrator and two users."""
-    with serve(auth=True, repos_port=None) as server:
+    with serve(auth=True, repos_port=None, access_log=True, log_level="debug") as server:
         users = [add_user(server.data, name) for name in ("alice", "bob")]
         before = descriptors(server)
         yield World(server, Keys(server.access_key, server.secret_key), *users)

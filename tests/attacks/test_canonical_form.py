@@ -28,7 +28,6 @@ def test_the_host_is_signed(world: World, bucket: str) -> None:
         ("x_amz_copy_source", "bucket/key"),
         ("x_amz_meta_a", "b"),
         ("x_amz_acl", "public-read"),
-        ("x_amz_security_token", "token"),
         ("x_amz_tagging", "a=b"),
         ("x_amz_decoded_content_length", "5"),
         ("x_amz_trailer", "x-amz-checksum-crc32"),

@@ -16,31 +16,49 @@ FLOOR = {
     "test_canonical_form": 12,
     "test_chunked_bodies": 14,
     "test_copy_sources": 9,
+    "test_disclosure": 9,
     "test_every_operation": 2,
     "test_fabricated_signatures": 7,
+    "test_information_before_authorisation": 9,
     "test_multipart_confusion": 9,
     "test_numbers": 13,
     "test_old_signatures": 9,
     "test_paths": 10,
     "test_presigned_urls": 13,
+    "test_protocol_confusion": 12,
     "test_replayed_requests": 8,
+    "test_session_rights": 10,
+    "test_tokens": 10,
     "test_unknown_subresources": 9,
+    "test_versions_and_batches": 5,
     "test_xml_documents": 6,
 }
 
 # The groups of attacks that are guarded here, each by a module of its own.
-GROUPS = {1, 2, 3, 4, 5, 6, 11, 16, 18, 21, 22, 26}
+GROUPS = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 15, 16, 18, 21, 22, 26}
 
 # Advisories about other servers, each with a test that bears its name.
 ADVISORIES = {
     "cve_2022_47950",  # external entities in S3's documents
+    "cve_2023_28432",  # the environment, told to whoever asked
+    "cve_2024_24747",  # an account that made itself an administrator
+    "cve_2024_36107",  # conditions evaluated before authorisation
+    "cve_2024_43784",  # keys of a user who was removed, back under a new one of the name
+    "cve_2024_55949",  # accounts imported by who may not make any
     "cve_2025_31489",  # a fabricated signature and an unsigned streaming body
+    "cve_2025_62506",  # a session that made accounts with more rights than its own
     "cve_2025_62727",  # quadratic work for a Range header
+    "cve_2025_64179",  # metrics told to whoever asked
     "cve_2025_68671",  # old dates in signatures
+    "cve_2026_22797",  # headers by which clients said who they are
+    "cve_2026_33322",  # a token's own header chose how it was verified
     "cve_2026_39360",  # a part copied from what may not be read
     "cve_2026_40344",  # the same through an archive upload
     "cve_2026_54917",  # one bucket in the path authorised, another read
+    "ghsa_3ppv",  # a named version read with less than it takes
+    "ghsa_5qfg",  # a token service that asked nobody who they are
     "ghsa_v2ch_c8v8_fgr7",  # malformed chunks
+    "ghsa_x298",  # versions listed to who may not list
 }
 
 

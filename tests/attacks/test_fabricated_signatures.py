@@ -23,6 +23,7 @@ REFUSALS = {
     "InvalidAccessKeyId",
     "InvalidArgument",
     "InvalidRequest",
+    "InvalidToken",
     "RequestTimeTooSkewed",
     "SignatureDoesNotMatch",
 }
@@ -89,6 +90,9 @@ ATTACKS: dict[str, Attack] = {
     "empty key": lambda _, request: signing.v2(Keys("", ""), request),
     "basic": lambda _, request: request.with_headers(authorization="Basic YWxpY2U6c2VjcmV0"),
     "bearer": lambda _, request: request.with_headers(authorization="Bearer eyJhbGciOiJub25lIn0.e30."),
+    "session token": lambda _, request: signing.v4(
+        Keys("unknown", "any"), request.with_headers(x_amz_security_token="eyJhbGciOiJub25lIn0.e30.")
+    ),
     "nothing after the scheme": lambda _, request: request.with_headers(authorization="AWS4-HMAC-SHA256"),
 }
 

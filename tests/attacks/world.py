@@ -228,12 +228,12 @@ def add_user(data: Path, name: str) -> Keys:
         key = await identity.add_key(name)
         return Keys(key.access_key, key.secret_key)
 
-    return _administer(data, make)
+    return administer(data, make)
 
 
 def remove_user(data: Path, name: str) -> None:
     """Removes a user and their keys."""
-    _administer(data, lambda identity: identity.remove_user(name))
+    administer(data, lambda identity: identity.remove_user(name))
 
 
 def problems(data: Path) -> list[Problem]:
@@ -242,14 +242,15 @@ def problems(data: Path) -> list[Problem]:
     def every(tx: Reader) -> list[Problem]:
         return [problem for check in CHECKS for problem in check(tx)]
 
-    return _opened(data, lambda catalog: catalog.read(every))
+    return opened(data, lambda catalog: catalog.read(every))
 
 
-def _administer(data: Path, act: Callable[[Identity], Coroutine[Any, Any, T]]) -> T:
-    return _opened(data, lambda catalog: act(Identity(catalog, Vault(data))))
+def administer(data: Path, act: Callable[[Identity], Coroutine[Any, Any, T]]) -> T:
+    """Does something to the users, beside the running server."""
+    return opened(data, lambda catalog: act(Identity(catalog, Vault(data))))
 
 
-def _opened(data: Path, act: Callable[[SQLite], Coroutine[Any, Any, T]]) -> T:
+def opened(data: Path, act: Callable[[SQLite], Coroutine[Any, Any, T]]) -> T:
     """Does something with the catalog, beside the running server."""
 
     async def main() -> T:

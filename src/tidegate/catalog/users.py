@@ -1,6 +1,8 @@
-"""Users and their access keys. Secrets arrive here encrypted: this room cannot read them."""
+"""Users, their access keys and passwords. Secrets arrive here encrypted, passwords hashed: nobody reads them here."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import msgspec
 
@@ -9,12 +11,26 @@ from tidegate.catalog.abc import Reader, Row, Transaction
 
 
 class User(msgspec.Struct, frozen=True):
-    """Somebody who may own buckets. ``id`` is what S3 calls the canonical user id."""
+    """Somebody who may own buckets. ``id`` is what S3 calls the canonical user id.
+
+    ``roles`` are names of roles; None for an account without, which may make buckets of its own.
+    """
 
     name: str
     id: str
     is_admin: bool
     created: int
+    roles: tuple[str, ...] | None = None
+
+
+_COLUMNS = "name, id, is_admin, created, roles"
+_encode_roles = msgspec.json.Encoder().encode
+_decode_roles = msgspec.json.Decoder(tuple[str, ...]).decode
+
+
+def _user(row: Row) -> User:
+    name, user_id, is_admin, created, roles = row
+    return User(name, user_id, bool(is_admin), created, None if roles is None else _decode_roles(roles))
 
 
 class AccessKey(msgspec.Struct, frozen=True):
@@ -26,23 +42,24 @@ class AccessKey(msgspec.Struct, frozen=True):
     user: User
 
 
-def add(tx: Transaction, user: User) -> None:
-    """Raises ``UserAlreadyExists``."""
+def add(tx: Transaction, user: User, password: str | None = None) -> None:
+    """Adds a user, with the hash of a password. Raises ``UserAlreadyExists``."""
     if tx.one("SELECT 1 FROM users WHERE name = ?", (user.name,)) is not None:
-        raise errors.UserAlreadyExists(UserName=user.name)
+        raise errors.UserAlreadyExists(f'user "{user.name}" exists already')
     tx.touch_names()
+    roles = None if user.roles is None else _encode_roles(user.roles)
     tx.execute(
-        "INSERT INTO users (name, id, is_admin, created) VALUES (?, ?, ?, ?)",
-        (user.name, user.id, user.is_admin, user.created),
+        "INSERT INTO users (name, id, is_admin, created, roles, password) VALUES (?, ?, ?, ?, ?, ?)",
+        (user.name, user.id, user.is_admin, user.created, roles, password),
     )
 
 
 def get(tx: Reader, name: str) -> User:
     """Raises ``NoSuchUser``."""
-    row = tx.one("SELECT name, id, is_admin, created FROM users WHERE name = ?", (name,))
+    row = tx.one(f"SELECT {_COLUMNS} FROM users WHERE name = ?", (name,))
     if row is None:
-        raise errors.NoSuchUser(UserName=name)
-    return User(row[0], row[1], bool(row[2]), row[3])
+        raise errors.NoSuchUser(f'user "{name}" does not exist')
+    return _user(row)
 
 
 def name_of(tx: Reader, user_id: str) -> str | None:
@@ -53,8 +70,27 @@ def name_of(tx: Reader, user_id: str) -> str | None:
 
 def every(tx: Reader) -> list[User]:
     """All users, by name."""
-    rows = tx.rows("SELECT name, id, is_admin, created FROM users ORDER BY name")
-    return [User(name, canonical, bool(admin), created) for name, canonical, admin, created in rows]
+    return [_user(row) for row in tx.rows(f"SELECT {_COLUMNS} FROM users ORDER BY name")]
+
+
+def password(tx: Reader, name: str) -> str | None:
+    """The hash of a user's password; None where there is no such user, or the user has no password."""
+    row = tx.one("SELECT password FROM users WHERE name = ?", (name,))
+    return None if row is None else row[0]
+
+
+def set_password(tx: Transaction, name: str, hashed: str) -> None:
+    """Raises ``NoSuchUser``."""
+    get(tx, name)
+    tx.touch_names()
+    tx.execute("UPDATE users SET password = ? WHERE name = ?", (hashed, name))
+
+
+def set_roles(tx: Transaction, name: str, roles: Iterable[str]) -> None:
+    """Gives a user exactly these roles. Raises ``NoSuchUser``."""
+    get(tx, name)
+    tx.touch_names()
+    tx.execute("UPDATE users SET roles = ? WHERE name = ?", (_encode_roles(tuple(roles)), name))
 
 
 def remove(tx: Transaction, name: str) -> None:
@@ -75,13 +111,13 @@ def add_key(tx: Transaction, key_id: str, user: str, secret: bytes, now: int) ->
 
 
 _KEYS = """
-    SELECT k.id, k.secret, k.created, u.name, u.id, u.is_admin, u.created
+    SELECT k.id, k.secret, k.created, u.name, u.id, u.is_admin, u.created, u.roles
     FROM access_keys k JOIN users u ON u.name = k.user"""
 
 
 def _key(row: Row) -> AccessKey:
-    key_id, secret, created, name, user_id, is_admin, user_created = row
-    return AccessKey(key_id, secret, created, User(name, user_id, bool(is_admin), user_created))
+    key_id, secret, created, *user = row
+    return AccessKey(key_id, secret, created, _user(tuple(user)))
 
 
 def key(tx: Reader, key_id: str) -> AccessKey:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from tidegate import __version__
-from tidegate.cli import maintenance, serve, users
+from tidegate.cli import folders, maintenance, serve, users
 
 app = typer.Typer(
     help="One S3 endpoint for machine-learning data.",
@@ -22,7 +22,8 @@ app = typer.Typer(
 app.command(name="serve")(serve.serve)
 app.add_typer(users.users, name="user")
 app.add_typer(users.keys, name="key")
-for command in (maintenance.fsck, maintenance.gc, maintenance.backup, maintenance.restore):
+app.add_typer(folders.folders, name="folder")
+for command in (maintenance.fsck, maintenance.gc, maintenance.backup, maintenance.restore, folders.recover):
     app.command()(command)
 
 

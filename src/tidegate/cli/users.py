@@ -1,5 +1,5 @@
-"""``tidegate user`` and ``tidegate key``: who may use a data folder. A running server knows of a change at its next
-request.
+"""``tidegate user`` and ``tidegate key``: who may use a data folder, with which passwords, roles and keys. A running
+server knows of a change at its next request.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-users = typer.Typer(help="Add, list and remove users.", no_args_is_help=True)
+users = typer.Typer(help="Add, list and remove users; set their passwords and roles.", no_args_is_help=True)
 keys = typer.Typer(help="Add, list and remove access keys.", no_args_is_help=True)
 
 UserName = Annotated[str, typer.Argument(metavar="NAME", help="The user's name.", show_default=False)]
@@ -27,25 +27,71 @@ UserName = Annotated[str, typer.Argument(metavar="NAME", help="The user's name."
 # Given instead of a secret, which would stand in the shell's history and in the list of processes.
 FROM_STANDARD_INPUT = "-"
 
+PasswordOption = Annotated[
+    bool,
+    typer.Option(
+        "--password", help="Ask for a password to log in with; what is no terminal is read to the end of a line."
+    ),
+]
+
 
 @users.command("add")
 def add_user(
     name: UserName,
     admin: Annotated[bool, typer.Option("--admin", help="The user may do everything, to everybody's buckets.")] = False,
+    role: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ROLE",
+            help="A role that the user has; may be repeated. Without any, the user may make buckets of their own.",
+            show_default=False,
+        ),
+    ] = None,
+    password: PasswordOption = False,
     data: DataOption = DEFAULT_DATA,
 ) -> None:
-    """Add a user, who needs a key next."""
-    _with_identity(data, lambda identity: identity.add_user(name, is_admin=admin))
+    """Add a user, who needs a key next, or a password."""
+    secret = _read_password() if password else None
+    _with_identity(
+        data, lambda identity: identity.add_user(name, is_admin=admin, password=secret, role_names=role or None)
+    )
     print(f"added {name}; a key for them: tidegate key add {name}")
+
+
+@users.command("password")
+def set_password(name: UserName, data: DataOption = DEFAULT_DATA) -> None:
+    """Set a user's password, asked for or read from standard input. It ends the tokens that they have."""
+    secret = _read_password()
+    _with_identity(data, lambda identity: identity.change_user(name, password=secret))
+    print(f"set the password of {name}")
+
+
+@users.command("roles")
+def set_roles(
+    name: UserName,
+    roles: Annotated[
+        list[str] | None, typer.Argument(metavar="[ROLE]...", help="All roles of the user; none takes them away.")
+    ] = None,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Give a user exactly these roles. What they do not say, the user may not do, except to their own buckets."""
+    _with_identity(data, lambda identity: identity.change_user(name, role_names=roles or []))
+    print(f"{name} has the roles {', '.join(roles)}" if roles else f"{name} has no roles")
 
 
 @users.command("ls")
 def list_users(data: DataOption = DEFAULT_DATA, as_json: JsonOption = False) -> None:
     """List the users."""
     for user in _with_identity(data, lambda identity: identity.users()):
-        values = {"name": user.name, "admin": user.is_admin, "id": user.id, "created": _moment(user.created)}
-        role = "admin" if user.is_admin else "user"
-        _print(values, f"{user.name}  {role}  {values['created']}", as_json=as_json)
+        values: dict[str, object] = {
+            "name": user.name,
+            "admin": user.is_admin,
+            "id": user.id,
+            "created": _moment(user.created),
+            "roles": user.roles,
+        }
+        words = [user.name, "admin" if user.is_admin else "user", _moment(user.created), *(user.roles or ())]
+        _print(values, "  ".join(words), as_json=as_json)
 
 
 @users.command("rm")
@@ -102,6 +148,14 @@ def remove_key(
     """Remove an access key."""
     _with_identity(data, lambda identity: identity.remove_key(access_key))
     print(f"removed {access_key}")
+
+
+def _read_password() -> str:
+    """A password: asked for twice where somebody types, else the first line of standard input."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    typed: str = typer.prompt("password", hide_input=True, confirmation_prompt=True, err=True)
+    return typed
 
 
 def _with_identity(data: Path, work: Callable[[Identity], Awaitable[T]]) -> T:

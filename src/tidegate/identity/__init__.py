@@ -1,4 +1,6 @@
-"""Who may do what: users, their access keys, and the secrets, which only this room can read."""
+"""Who may do what: users, their access keys, passwords, roles and tokens, and the secrets, which only this room can
+read.
+"""
 
 from tidegate.identity.keys import Identity, NewKey
 

@@ -1,4 +1,4 @@
-"""Users and access keys: making, listing and removing them, and finding out whom a key speaks for."""
+"""Users, access keys and roles: making, listing and removing them, and finding out whom a key speaks for."""
 
 from __future__ import annotations
 
@@ -6,13 +6,19 @@ import re
 import secrets
 import string
 import time
+from collections.abc import Iterable
 
 import msgspec
 
 from tidegate import errors
-from tidegate.catalog import users
-from tidegate.catalog.abc import Driver, Transaction
+from tidegate.catalog import authn, users
+from tidegate.catalog.abc import Driver, Reader, Transaction
+from tidegate.catalog.roles import Role
 from tidegate.catalog.users import AccessKey, User
+from tidegate.identity import roles
+from tidegate.identity.logins import Logins
+from tidegate.identity.passwords import Passwords
+from tidegate.identity.tokens import Signer
 from tidegate.identity.vault import Vault
 from tidegate.model import Principal
 
@@ -41,17 +47,23 @@ class Identity:
         self._catalog = catalog
         self._vault = vault
         self._opened: dict[bytes, str] = {}
+        self._passwords = Passwords()
+        self.logins = Logins(catalog, Signer(vault.derive("tokens")), self._passwords)
 
     async def find(self, access_key: str) -> tuple[Principal, str]:
         """Whom a key speaks for, and its secret. Raises ``InvalidAccessKeyId``."""
-        key = await self._catalog.recall(("key", access_key), lambda tx: users.key(tx, access_key))
+        return await self._catalog.recall(("key", access_key), lambda tx: self._found(tx, access_key))
+
+    def _found(self, tx: Reader, access_key: str) -> tuple[Principal, str]:
+        key = users.key(tx, access_key)
         secret = self._opened.get(key.secret)
         if secret is None:
             secret = self._vault.open(key.secret, key.id)
             if len(self._opened) >= _OPENED:
                 self._opened.clear()
             self._opened[key.secret] = secret
-        return Principal(key.user.id, key.user.name, key.user.is_admin), secret
+        rights = roles.rights(tx, key.user, authn.cluster_id(tx))
+        return Principal(key.user.id, key.user.name, rights.is_admin, rights.grants), secret
 
     async def name_of(self, user_id: str) -> str:
         """The name of the user with a canonical id; the id itself if there is none."""
@@ -60,13 +72,55 @@ class Identity:
     async def users(self) -> list[User]:
         return await self._catalog.read(users.every)
 
-    async def add_user(self, name: str, *, is_admin: bool = False) -> User:
-        """Raises ``InvalidArgument`` for a name that is none, ``UserAlreadyExists``."""
+    async def add_user(
+        self, name: str, *, is_admin: bool = False, password: str | None = None, role_names: Iterable[str] | None = None
+    ) -> User:
+        """Adds a user.
+
+        With roles, none included, the user may do what they say; without (None) it may make buckets of its own. Raises
+        ``InvalidArgument`` for a name or password that is none, ``UserAlreadyExists``, ``NoSuchRole``.
+        """
         if not _USER_NAME.fullmatch(name):
             raise errors.InvalidArgument("A user name has 1 to 64 letters, digits and +=,.@-_")
-        user = User(name, secrets.token_hex(32), is_admin, _now())
-        await self._catalog.write(lambda tx: users.add(tx, user))
+        names = None if role_names is None else tuple(dict.fromkeys(role_names))
+        user = User(name, secrets.token_hex(32), is_admin, _now(), names)
+        hashed = None if password is None else await self._passwords.hash(password)
+
+        def add(tx: Transaction) -> None:
+            _check_roles(tx, names or ())
+            users.add(tx, user, hashed)
+
+        await self._catalog.write(add)
         return user
+
+    async def change_user(
+        self, name: str, *, password: str | None = None, role_names: Iterable[str] | None = None
+    ) -> None:
+        """Gives a user another password, which ends the tokens of the old one, or exactly these roles, or both.
+
+        Raises ``NoSuchUser``, ``NoSuchRole``, ``InvalidArgument``.
+        """
+        names = None if role_names is None else tuple(dict.fromkeys(role_names))
+        hashed = None if password is None else await self._passwords.hash(password)
+
+        def change(tx: Transaction) -> None:
+            users.get(tx, name)
+            if hashed is not None:
+                users.set_password(tx, name, hashed)
+            if names is not None:
+                _check_roles(tx, names)
+                users.set_roles(tx, name, names)
+
+        await self._catalog.write(change)
+
+    async def users_with_roles(self, name: str | None = None) -> list[tuple[User, list[Role]]]:
+        """All users with their roles, or the one of that name. Raises ``NoSuchUser``."""
+
+        def read(tx: Reader) -> list[tuple[User, list[Role]]]:
+            found = users.every(tx) if name is None else [users.get(tx, name)]
+            return [(user, roles.of(tx, user)) for user in found]
+
+        return await self._catalog.read(read)
 
     async def remove_user(self, name: str) -> None:
         """Removes a user and their keys. Raises ``NoSuchUser``."""
@@ -97,20 +151,35 @@ class Identity:
         """Raises ``NoSuchAccessKey``."""
         await self._catalog.write(lambda tx: users.remove_key(tx, access_key))
 
-    async def make_administrator(self) -> NewKey | None:
-        """On the first start with authentication: an administrator with a key. None if there is a user already."""
+    async def make_administrator(self, password: str = "") -> NewKey | None:
+        """On the first start with authentication: an administrator with a key. None if there is a user already.
+
+        ``password`` becomes the administrator's if that has none yet, who is made if need be; without one nobody can
+        log in as the administrator until it is set.
+        """
         user = User(ADMINISTRATOR, secrets.token_hex(32), is_admin=True, created=_now())
         new = _new_key()
         sealed = self._vault.seal(new.secret_key, new.access_key)
+        needs_password = password and await self._catalog.read(lambda tx: users.password(tx, ADMINISTRATOR)) is None
+        hashed = await self._passwords.hash(password) if needs_password else None
 
         def make(tx: Transaction) -> bool:
-            if users.every(tx):
-                return False
-            users.add(tx, user)
-            users.add_key(tx, new.access_key, user.name, sealed, user.created)
-            return True
+            names = {each.name for each in users.every(tx)}
+            if not names or (hashed is not None and ADMINISTRATOR not in names):
+                users.add(tx, user)
+            if hashed is not None and users.password(tx, ADMINISTRATOR) is None:
+                users.set_password(tx, ADMINISTRATOR, hashed)
+            if not names:
+                users.add_key(tx, new.access_key, user.name, sealed, user.created)
+            return not names
 
         return new if await self._catalog.write(make) else None
+
+
+def _check_roles(tx: Reader, names: Iterable[str]) -> None:
+    """Raises ``NoSuchRole``."""
+    for name in names:
+        roles.find(tx, name)
 
 
 def _new_key(access_key: str | None = None, secret_key: str | None = None) -> NewKey:

@@ -10,7 +10,9 @@ import secrets
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from tidegate import errors
 from tidegate.durable import sync
@@ -31,7 +33,8 @@ class Vault:
     """Encrypts and decrypts short secrets with the key file of a data folder, which is made if it is not there."""
 
     def __init__(self, folder: Path) -> None:
-        self._cipher = AESGCM(_load_or_make(folder / KEY_FILE))
+        self._key = _load_or_make(folder / KEY_FILE)
+        self._cipher = AESGCM(self._key)
 
     def seal(self, secret: str, purpose: str) -> bytes:
         """Encrypts. ``purpose`` is authenticated, so that what is sealed for one cannot be passed off as another's."""
@@ -44,6 +47,10 @@ class Vault:
             return self._cipher.decrypt(sealed[:_NONCE_SIZE], sealed[_NONCE_SIZE:], purpose.encode()).decode()
         except InvalidTag:
             raise WrongSecretKey from None
+
+    def derive(self, purpose: str) -> bytes:
+        """A key of 32 bytes for one purpose, the same each time (HKDF, RFC 5869). It tells nothing of others."""
+        return HKDF(hashes.SHA256(), _KEY_SIZE, salt=None, info=f"tidegate {purpose}".encode()).derive(self._key)
 
 
 def _load_or_make(path: Path) -> bytes:

@@ -19,14 +19,15 @@ from tidegate.s3 import faults, fields, signature
 from tidegate.s3.call import Call, Headers, Receive, Response, Scope, Send
 from tidegate.s3.operations import HANDLERS
 from tidegate.s3.routing import hoisted_headers, route
-from tidegate.s3.signature import Authenticated, SignedRequest
+from tidegate.s3.signature import Authenticated, SignedRequest, Unverified
 from tidegate.s3.support import check_headers
-from tidegate.s3.target import Target, parse_query, parse_target
+from tidegate.s3.target import Target, meaning, parse_target, split_query
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from tidegate.gateway import Gateway
+    from tidegate.s3.signature.canonical import Pair
     from tidegate.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -75,14 +76,15 @@ class Door:
         if len(headers) != len(scope["headers"]):
             headers = _joined(scope["headers"])
         raw_query = scope["query_string"]
-        query = parse_query(raw_query) if raw_query else []
+        pairs = split_query(raw_query) if raw_query else []
+        query = meaning(raw_query, pairs) if pairs else []
         target = parse_target(scope["raw_path"], headers.get("host", ""), self._domains)
         principal, authenticated = EVERYONE, None
         if self._authenticates:
-            principal, authenticated = await self._authenticate(scope, target)
+            principal, authenticated = await self._authenticate(scope, target, pairs)
             if authenticated is not None:
                 scope["tidegate.access_key"] = authenticated.access_key
-        if raw_query:
+        if query:
             headers = hoisted_headers(query) | headers
         operation = route(scope["method"], target.level, query, headers)
         scope["tidegate.operation"] = operation.name
@@ -106,18 +108,44 @@ class Door:
             await _check_expected_owner(call)
         return await handler(call)
 
-    async def _authenticate(self, scope: Scope, target: Target) -> tuple[Principal, Authenticated | None]:
+    async def _authenticate(
+        self, scope: Scope, target: Target, pairs: Sequence[Pair]
+    ) -> tuple[Principal, Authenticated | None]:
         """Who signed the request, if anyone. Once, before anything is done with it."""
         unverified = signature.read(
             SignedRequest(scope["method"], scope["raw_path"], scope["query_string"], scope["headers"]),
             time.time(),
+            fields=pairs,
             prefix=target.path_prefix.encode(),
             host_bucket=target.bucket.encode() if target.virtual_host and target.bucket else b"",
         )
         if unverified is None:
             return ANONYMOUS, None
+        if unverified.token is not None:
+            return await self._by_token(scope, unverified, unverified.token)
         principal, secret = await self._gateway.identity.find(unverified.access_key)
         return principal, unverified.verify(secret)
+
+    async def _by_token(
+        self, scope: Scope, unverified: Unverified, token: str
+    ) -> tuple[Principal, Authenticated | None]:
+        """Whose token a request carries. A signature beside it has to be by a key of the same user, or of nobody here:
+        SDKs sign with whatever they have. What nobody here signed must not be a URL, which anybody could have written.
+        """
+        principal = await self._gateway.accounts.recognise(token)
+        scope["tidegate.access_key"] = principal.name
+        if not unverified.access_key:
+            return principal, None
+        try:
+            signer, secret = await self._gateway.identity.find(unverified.access_key)
+        except errors.InvalidAccessKeyId:
+            if unverified.presigned:
+                raise
+            return principal, None
+        authenticated = unverified.verify(secret)
+        if signer.id != principal.id:
+            raise errors.AccessDenied("The access key and the security token are not of the same user.")
+        return principal, authenticated
 
     async def _refuse(self, scope: Scope, send: Send, error: errors.Error, request_id: str) -> None:
         scope["tidegate.error"] = error.code
@@ -153,7 +181,7 @@ async def _send(send: Send, response: Response, request_id: str, *, is_head: boo
     if not isinstance(body, bytes):
         raise TypeError(body)
     headers: Headers = [(b"x-amz-request-id", request_id.encode()), *response.headers]
-    if not is_head and response.status not in {204, 304} and not _has_length(headers):
+    if not is_head and response.status not in {204, 304}:
         headers.append((b"content-length", b"%d" % len(body)))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if is_head else body})
@@ -180,7 +208,3 @@ async def _send_stream(
 async def _until_gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-def _has_length(headers: Headers) -> bool:
-    return any(name == b"content-length" for name, _ in headers)

@@ -13,10 +13,12 @@ from tidegate import checksums, errors
 from tidegate.gateway.copying import Source
 from tidegate.gateway.objects import NewObject
 from tidegate.model import NULL_VERSION, STANDARD, Version
+from tidegate.names import MAX_KEY_BYTES
 from tidegate.preconditions import NONE, SECOND, Preconditions, parse_etags
 from tidegate.s3.call import Call, Headers
-from tidegate.s3.target import MAX_KEY_BYTES, parse_query
+from tidegate.s3.target import parse_query
 
+_CONDITIONS = frozenset({"if-match", "if-none-match", "if-modified-since", "if-unmodified-since"})
 METADATA_PREFIX = "x-amz-meta-"
 # Amazon S3: names and values of user metadata have at most 2 KB together.
 MAX_METADATA = 2048
@@ -75,6 +77,8 @@ def parse_http_date(value: str) -> int | None:
 
 def preconditions(headers: Mapping[str, str], prefix: str = "") -> Preconditions:
     """The conditions of a read or write; with a prefix, those of a copy's or rename's source."""
+    if not prefix and _CONDITIONS.isdisjoint(headers):  # most requests
+        return NONE
     match, none_match = headers.get(f"{prefix}if-match"), headers.get(f"{prefix}if-none-match")
     since, unmodified = headers.get(f"{prefix}if-modified-since"), headers.get(f"{prefix}if-unmodified-since")
     if match is None and none_match is None and since is None and unmodified is None:

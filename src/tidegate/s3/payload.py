@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 from tidegate import checksums, errors
-from tidegate.model import EVERYONE
+from tidegate.model import ANONYMOUS
 from tidegate.s3.call import SIZE_DIGITS, Call, Receive, whole_number
 from tidegate.s3.chunked import ChunkDecoder
 from tidegate.s3.signature import UNSIGNED_PAYLOAD, ChunkSigner
@@ -153,7 +153,7 @@ def _framed(call: Call, content_sha256: str, expected: Mapping[str, bytes]) -> P
         raise errors.InvalidRequest("The value specified in the x-amz-trailer header is not supported")
     seed = call.authenticated.seed if call.authenticated is not None else None
     signer = ChunkSigner(seed) if signed and seed is not None else None
-    if signed and signer is None and call.principal != EVERYONE:
+    if signed and signer is None and (call.authenticated is not None or call.principal == ANONYMOUS):
         raise errors.InvalidRequest(f"The payload form {form} needs a request that is signed with version 4.")
     decoder = ChunkDecoder(size, frozenset(names), signed=signed, signer=signer)
     algorithms = [checksums.BY_HEADER[name].name for name in names]
@@ -166,6 +166,8 @@ def _framed(call: Call, content_sha256: str, expected: Mapping[str, bytes]) -> P
 
 def _declared(headers: Mapping[str, str]) -> dict[str, bytes]:
     """The checksum that is in the headers."""
+    if checksums.BY_HEADER.keys().isdisjoint(headers):
+        return {}
     found = {
         algorithm.name: checksums.decode(algorithm.name, headers[name])
         for name, algorithm in checksums.BY_HEADER.items()

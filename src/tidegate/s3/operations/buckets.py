@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tidegate import errors
-from tidegate.model import Versioning
+from tidegate.model import Bucket, Versioning
 from tidegate.s3 import tokens, xml
 from tidegate.s3.call import Call, Response, xml_response
 from tidegate.s3.fields import MAX_BUCKET_TAGS
@@ -31,9 +33,10 @@ async def list_buckets(call: Call) -> Response:
             "Bucket",
             xml.element("Name", bucket.name),
             xml.element("CreationDate", xml.timestamp(bucket.created)),
+            xml.element("String", provider),
             xml.element("BucketRegion", bucket.region or DEFAULT_REGION),
         )
-        for bucket in page.buckets
+        for bucket, provider in zip(page.buckets, providers(page.buckets), strict=True)
         if region in (None, bucket.region or DEFAULT_REGION)
     ]
     return xml_response(
@@ -45,6 +48,22 @@ async def list_buckets(call: Call) -> Response:
             xml.element("ContinuationToken", tokens.encode(page.last) if page.last is not None else None),
         )
     )
+
+
+def providers(buckets: Sequence[Bucket]) -> list[str]:
+    """What AIStore says of each bucket in a list: who keeps it, and whether a bucket before it has the same name.
+
+    Of such a name S3 clients can only see that it is there: it means none of the buckets.
+    """
+    said: dict[str, str] = {}
+    found = []
+    for bucket in buckets:
+        name, text = bucket.name, f"Provider: {bucket.provider}"
+        if name in said:
+            text += f" (WARNING: {{{name}, {said[name]}}} and {{{name}, {text}}} share the same name)"
+        said[name] = text
+        found.append(text)
+    return found
 
 
 async def create_bucket(call: Call) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Mapping
 from contextlib import aclosing
 
 from tidegate import errors
@@ -16,6 +16,9 @@ from tidegate.s3.payload import open_payload
 from tidegate.s3.target import CONTROL
 
 MAX_PART_NUMBER = 10_000  # Amazon S3
+
+_ACCEPT_RANGES = (b"accept-ranges", b"bytes")
+_DEFAULT_CONTENT_TYPE = (b"content-type", fields.DEFAULT_CONTENT_TYPE.encode())
 
 
 async def put_object(call: Call) -> Response:
@@ -44,12 +47,12 @@ async def put_object(call: Call) -> Response:
     return Response(200, answer)
 
 
-async def head_object(call: Call) -> Response:
-    return await _read(call, with_body=False)
+def head_object(call: Call) -> Awaitable[Response]:
+    return _read(call, with_body=False)
 
 
-async def get_object(call: Call) -> Response:
-    return await _read(call, with_body=True)
+def get_object(call: Call) -> Awaitable[Response]:
+    return _read(call, with_body=True)
 
 
 async def _read(call: Call, *, with_body: bool) -> Response:
@@ -79,12 +82,11 @@ async def _read(call: Call, *, with_body: bool) -> Response:
             sums = version.attributes.checksums
         headers += fields.checksum_headers(sums, version.attributes.checksum_type)
     _override(call, headers)
+    data = b"" if length == 0 else reading.data
+    if with_body and data is not None:
+        return Response(status, headers, data if status == 200 else data[start : start + length])
     headers.append((b"content-length", b"%d" % length))
-    if not with_body:
-        return Response(status, headers)
-    if reading.data is not None:
-        return Response(status, headers, reading.data if status == 200 else reading.data[start : start + length])
-    return Response(status, headers, await _begun(reading.stream(start, length)) if length else b"")
+    return Response(status, headers, await _begun(reading.stream(start, length)) if with_body else b"")
 
 
 def object_headers(version: Version) -> Headers:
@@ -93,16 +95,14 @@ def object_headers(version: Version) -> Headers:
     headers = [
         (b"etag", fields.quoted(version.etag)),
         (b"last-modified", fields.http_date(version.modified // SECOND)),
-        (b"accept-ranges", b"bytes"),
+        _ACCEPT_RANGES,
     ]
-    stored = attributes.headers
-    headers += [(name.encode(), fields.wire(value)) for name, value in stored.items()]
-    if "content-type" not in stored:
-        headers.append((b"content-type", fields.DEFAULT_CONTENT_TYPE.encode()))
-    headers += [
-        (f"{fields.METADATA_PREFIX}{name}".encode("latin-1"), fields.wire(value))
-        for name, value in attributes.metadata.items()
-    ]
+    for name, value in attributes.headers.items():
+        headers.append((name.encode(), fields.wire(value)))
+    if "content-type" not in attributes.headers:
+        headers.append(_DEFAULT_CONTENT_TYPE)
+    for name, value in attributes.metadata.items():
+        headers.append((f"{fields.METADATA_PREFIX}{name}".encode("latin-1"), fields.wire(value)))
     headers += fields.version_headers(version)
     if version.storage_class != STANDARD:
         headers.append((b"x-amz-storage-class", version.storage_class.encode()))

@@ -1,4 +1,5 @@
-"""Who signed a request? AWS Signature Versions 4 and 2, in the Authorization header and in presigned URLs.
+"""Who signed a request? AWS Signature Versions 4 and 2, in the Authorization header and in presigned URLs; and tokens,
+as ``Authorization: Bearer`` or, beside a signature, as ``X-Amz-Security-Token``.
 
 A signature is a keyed hash of one canonical text of the request (``canonical``), so verifying it is: read what the
 client claims (``v4``, ``v2``), build the same text, compare. Clients differ in what they think is canonical, so a few
@@ -7,13 +8,14 @@ looked at: its hash is part of what was signed, and ``chunks`` continues the sig
 body.
 
 This package does no I/O and keeps no state but a small cache of derived keys. It must never let a request pass whose
-signature was not computed over it: a request that carries any mark of a signature is verified or refused, and only one
-that carries none is anonymous. It happens once, before routing, so that no handler can forget it.
+signature was not computed over it: a request that carries any mark of a signature or of a token is verified or refused,
+and only one that carries none is anonymous. It happens once, before routing, so that no handler can forget it. What a
+token is worth is not known here: it is only found.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from tidegate import errors
 from tidegate.s3.signature import canonical, v2, v4
@@ -28,7 +30,7 @@ from tidegate.s3.signature.request import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 __all__ = [
     "MAX_SKEW",
@@ -42,7 +44,8 @@ __all__ = [
     "read",
 ]
 
-_PRESIGN_MARKS: Final = frozenset((*v4.PRESIGN_MARKS, *v2.PRESIGN_MARKS))
+_TOKEN_MARKS: Final = frozenset((b"X-Amz-Security-Token", b"x-amz-security-token"))  # of version 4, and of 2
+_MARKS: Final = frozenset((*v4.PRESIGN_MARKS, *v2.PRESIGN_MARKS, *_TOKEN_MARKS))
 
 
 def authenticate(
@@ -54,12 +57,17 @@ def authenticate(
     host_bucket: bytes = b"",
     allow_v2: bool = True,
 ) -> Authenticated | None:
-    """Do as ``read`` does and verify what it returns, where secrets are at hand.
+    """Do as ``read`` does and verify what it returns, where secrets are at hand and nobody has tokens.
 
-    ``secret_of`` gives the secret of an access key, or raises InvalidAccessKeyId.
+    ``secret_of`` gives the secret of an access key, or raises InvalidAccessKeyId. Raises InvalidToken for a token that
+    no signature comes with.
     """
     unverified = read(request, now, prefix=prefix, host_bucket=host_bucket, allow_v2=allow_v2)
-    return None if unverified is None else unverified.verify(secret_of(unverified.access_key))
+    if unverified is None:
+        return None
+    if not unverified.access_key and unverified.token is not None:
+        raise errors.InvalidToken
+    return unverified.verify(secret_of(unverified.access_key))
 
 
 def read(
@@ -69,39 +77,76 @@ def read(
     prefix: bytes = b"",
     host_bucket: bytes = b"",
     allow_v2: bool = True,
+    fields: Sequence[canonical.Pair] | None = None,
 ) -> Unverified | None:
-    """Return who claims to have signed ``request``, or None where it carries no credentials at all (anonymous).
+    """Return who claims to have signed ``request``, or whose token it carries, or None where it carries no credentials
+    at all (anonymous).
 
     ``now`` is seconds since the epoch. ``prefix`` is the part of the path that stands for the service, as in
     ``/s3/bucket/key``; a client may have signed the path with or without it. ``host_bucket`` is the bucket that the
     Host header names, which version 2 signs as part of the path. With ``allow_v2=False`` signatures of version 2 are
-    refused.
+    refused. ``fields`` are those of the query, where the caller has split it already.
 
     Raises the error that Amazon S3 gives: AccessDenied, AuthorizationHeaderMalformed,
     AuthorizationQueryParametersError, InvalidArgument, InvalidRequest, RequestTimeTooSkewed.
     """
     headers = canonical.header_table(request.headers)
-    fields = canonical.pairs(request.query)
-    marks = {name for name, _, _ in fields if name in _PRESIGN_MARKS}
+    if fields is None:
+        fields = canonical.pairs(request.query)
+    values = {name: value for name, _, value in fields}
+    marks = _MARKS.intersection(values)
     authorization = headers.get(b"authorization")
+    token = headers.get(b"x-amz-security-token")
     if authorization:
         if marks:
             raise _only_one_mechanism()
         scheme = authorization.partition(b" ")[0]
         if scheme == v4.ALGORITHM:
-            return v4.authenticate_header(request, headers, fields, now, prefix)
-        if scheme == b"AWS":
+            found = v4.authenticate_header(request, headers, fields, now, prefix)
+        elif scheme == b"AWS":
             _require_v2(allow=allow_v2)
-            return v2.authenticate_header(request, headers, fields, now, _resources(request.path, prefix, host_bucket))
-        raise errors.InvalidArgument("Unsupported Authorization Type", ArgumentName="Authorization")
+            found = v2.authenticate_header(request, headers, fields, now, _resources(request.path, prefix, host_bucket))
+        elif scheme.lower() == b"bearer":
+            return _bearer(authorization, token)
+        else:
+            raise errors.InvalidArgument("Unsupported Authorization Type", ArgumentName="Authorization")
+        return found if token is None else _with_token(found, token, presigned=False)
     if not marks:
-        return None
-    if marks.issubset(v4.PRESIGN_MARKS):
-        return v4.authenticate_query(request, headers, fields, now, prefix)
-    if marks.issubset(v2.PRESIGN_MARKS):
+        return None if token is None else _with_token(_UNSIGNED, token, presigned=False)
+    kinds, given = marks, [] if token is None else [token]
+    if not _TOKEN_MARKS.isdisjoint(marks):
+        kinds = marks - _TOKEN_MARKS
+        given += [canonical.decoded(value) for name, _, value in fields if name in _TOKEN_MARKS]
+    if len(given) > 1:
+        raise _only_one_mechanism()
+    if kinds.issubset(v4.PRESIGN_MARKS):
+        found = v4.authenticate_query(request, headers, fields, values, now, prefix)
+    elif kinds.issubset(v2.PRESIGN_MARKS):
         _require_v2(allow=allow_v2)
-        return v2.authenticate_query(request, headers, fields, now, _resources(request.path, prefix, host_bucket))
-    raise _only_one_mechanism()
+        found = v2.authenticate_query(request, headers, fields, now, _resources(request.path, prefix, host_bucket))
+    else:
+        raise _only_one_mechanism()
+    return _with_token(found, given[0], presigned=True) if given else found
+
+
+def _bearer(authorization: bytes, other: bytes | None) -> Unverified:
+    """Return the token of an Authorization header of RFC 6750. A second token beside it may be the same only."""
+    token = authorization.partition(b" ")[2].strip()
+    if other is not None and other.strip() != token:
+        raise _only_one_mechanism()
+    return _with_token(_UNSIGNED, token, presigned=False)
+
+
+def _with_token(found: Unverified, token: bytes, *, presigned: bool) -> Unverified:
+    return Unverified(found.access_key, found.verify, token.strip().decode("latin-1"), presigned)
+
+
+def _not_signed(secret: str) -> NoReturn:
+    del secret
+    raise errors.SignatureDoesNotMatch
+
+
+_UNSIGNED: Final = Unverified("", _not_signed)
 
 
 def _only_one_mechanism() -> errors.InvalidArgument:

@@ -24,14 +24,16 @@ class SignedRequest(msgspec.Struct, frozen=True):
 
 
 class Unverified(msgspec.Struct, frozen=True):
-    """A well-formed signature of a known kind that may be anybody's.
+    """A well-formed signature of a known kind that may be anybody's; or a token, or both.
 
     ``verify`` takes the secret of ``access_key``. It returns who signed, or raises SignatureDoesNotMatch or
-    AccessDenied.
+    AccessDenied. ``access_key`` is empty where there is a token alone. ``presigned`` is only said beside a token.
     """
 
     access_key: str
     verify: Callable[[str], Authenticated]
+    token: str | None = None
+    presigned: bool = False
 
 
 class ChunkSeed(msgspec.Struct, frozen=True):

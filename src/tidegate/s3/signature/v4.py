@@ -37,7 +37,10 @@ _ESCAPED: Final = (b"X-Amz-Credential", b"X-Amz-SignedHeaders")  # they have sla
 _ONLY_ONCE: Final = frozenset((*PRESIGN_PARAMETERS, _PAYLOAD_PARAMETER))
 
 MAX_EXPIRES: Final = 7 * 24 * 60 * 60  # seconds; Amazon's limit for a presigned URL
+_EXPIRES_DIGITS: Final = len(str(MAX_EXPIRES))
 MAX_CREDENTIAL_LENGTH: Final = 256  # Amazon's access keys have at most 128; bounds what the cache of keys can hold
+CREDENTIALS_REMEMBERED: Final = 1024  # one a key, day and region; bounded, as the client chooses them
+LISTS_REMEMBERED: Final = 256  # of signed headers: a client has a few
 SIGNING_KEYS_REMEMBERED: Final = 1024  # one a secret, day and region; bounded, as the client chooses region and day
 
 
@@ -80,11 +83,12 @@ def authenticate_query(
     request: SignedRequest,
     headers: Mapping[bytes, bytes],
     fields: Sequence[canonical.Pair],
+    values: Mapping[bytes, bytes],
     now: float,
     prefix: bytes,
 ) -> Unverified:
-    """Read a presigned URL of version 4."""
-    parameters = _presign_parameters(fields)
+    """Read a presigned URL of version 4. ``values`` are those of ``fields``, by name."""
+    parameters = _presign_parameters(fields, values)
     if parameters[b"X-Amz-Algorithm"] != ALGORITHM:
         raise errors.AuthorizationQueryParametersError(f'X-Amz-Algorithm only supports "{ALGORITHM.decode()}"')
     access_key, day, region, scope = _credential(parameters[b"X-Amz-Credential"], _query_malformed)
@@ -97,6 +101,7 @@ def authenticate_query(
     if timestamp[:8] != day:
         raise errors.AuthorizationQueryParametersError(_other_day(day, timestamp))
     _check_lifetime(seconds, _expires(parameters[b"X-Amz-Expires"]), now)
+    signature = parameters[b"X-Amz-Signature"]
     claim = _Claim(
         access_key,
         day,
@@ -104,11 +109,12 @@ def authenticate_query(
         scope,
         timestamp,
         parameters[b"X-Amz-SignedHeaders"],
-        parameters[b"X-Amz-Signature"],
+        signature,
         _presigned_payload_hash(parameters, headers),
         presigned=True,
     )
-    signed_fields = [field for field in fields if field[0] != b"X-Amz-Signature"]
+    signed_fields = list(fields)
+    signed_fields.remove((b"X-Amz-Signature", b"=", signature))
     return Unverified(access_key, partial(_verify, claim, request, headers, signed_fields, prefix))
 
 
@@ -129,6 +135,12 @@ def signing_key(secret: str, day: bytes, region: bytes) -> bytes:
     for part in (day, region, b"s3", b"aws4_request"):
         key = hmac.digest(key, part, "sha256")
     return key
+
+
+@lru_cache(maxsize=SIGNING_KEYS_REMEMBERED)
+def _keyed(key: bytes) -> hmac.HMAC:
+    """Return the start of every HMAC with this key, to be copied."""
+    return hmac.new(key, digestmod="sha256")
 
 
 # --- what the client claims ------------------------------------------------------------------------------------------
@@ -173,6 +185,7 @@ def _timestamp(headers: Mapping[bytes, bytes]) -> tuple[bytes, int]:
     return canonical.format_iso8601(seconds), seconds
 
 
+@lru_cache(maxsize=CREDENTIALS_REMEMBERED)
 def _credential(credential: bytes, malformed: Callable[[str], NoReturn]) -> tuple[str, bytes, bytes, bytes]:
     """Return access key, day, region and scope. An access key may have slashes in it, the rest may not."""
     parts = credential.rsplit(b"/", 4)
@@ -190,9 +203,9 @@ def _credential(credential: bytes, malformed: Callable[[str], NoReturn]) -> tupl
     return access_key.decode("ascii"), day, region, credential[len(access_key) + 1 :]
 
 
-def _presign_parameters(fields: Sequence[canonical.Pair]) -> dict[bytes, bytes]:
+def _presign_parameters(fields: Sequence[canonical.Pair], values: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
     """Return the query's fields by name, those that sign it decoded: all there, none of them twice."""
-    parameters = {name: value for name, _, value in fields}
+    parameters = dict(values)
     if len(parameters) != len(fields):
         names = [name for name, _, _ in fields if name in _ONLY_ONCE]
         if len(names) != len(set(names)):
@@ -205,8 +218,16 @@ def _presign_parameters(fields: Sequence[canonical.Pair]) -> dict[bytes, bytes]:
             "X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters."
         )
     for name in _ESCAPED:
-        parameters[name] = unquote_to_bytes(parameters[name].replace(b"%2F", b"/"))
+        value = parameters[name].replace(b"%2F", b"/")
+        parameters[name] = unquote_to_bytes(value) if canonical.PERCENT in value else value
     return parameters
+
+
+@lru_cache(maxsize=LISTS_REMEMBERED)
+def _listed(value: bytes) -> tuple[tuple[bytes, ...], frozenset[bytes]]:
+    """Return the names in SignedHeaders, in order and as a set."""
+    names = tuple(value.split(b";"))
+    return names, frozenset(names)
 
 
 def _expires(value: bytes) -> int:
@@ -215,11 +236,11 @@ def _expires(value: bytes) -> int:
     if value.startswith(b"-"):
         raise errors.AuthorizationQueryParametersError("X-Amz-Expires must be non-negative")
     # The length first: int() of thousands of digits is slow, and refused.
-    if len(value) > len(str(MAX_EXPIRES)) or not 1 <= int(value) <= MAX_EXPIRES:
+    if len(value) > _EXPIRES_DIGITS or not 1 <= (seconds := int(value)) <= MAX_EXPIRES:
         raise errors.AuthorizationQueryParametersError(
             f"X-Amz-Expires must be between 1 and {MAX_EXPIRES} seconds: less than or equal to a week"
         )
-    return int(value)
+    return seconds
 
 
 def _check_lifetime(signed: int, expires: int, now: float) -> None:
@@ -257,19 +278,19 @@ def _verify(
     prefix: bytes,
     secret: str,
 ) -> Authenticated:
-    signed = claim.listed.split(b";")
-    signed_headers = frozenset(signed)
+    signed, signed_headers = _listed(claim.listed)
     _check_all_signed(headers, signed_headers)
     key = signing_key(secret, claim.day, claim.region)
     host = headers.get(b"host", b"").strip()
     # A slash in the Host could pass for one of the forms in which s3cmd signs an endpoint's path as a part of the host.
-    if signed_headers <= headers.keys() and b"/" not in host:
+    if signed_headers <= headers.keys() and host.find(b"/") < 0:
         lines = {name: name + b":" + canonical.folded(headers[name]) for name in signed}
         for path, query, signed_host in _forms(request.path or b"/", fields, host, prefix):
             lines[b"host"] = b"host:" + signed_host
             text = _canonical_request(request.method, path, query, lines.values(), claim)
-            expected = hmac.new(key, _string_to_sign(claim, text), "sha256").hexdigest().encode("ascii")
-            if hmac.compare_digest(expected, claim.signature):
+            mac = _keyed(key).copy()
+            mac.update(_string_to_sign(claim, text))
+            if hmac.compare_digest(mac.hexdigest().encode("ascii"), claim.signature):
                 return Authenticated(
                     claim.access_key,
                     4,
@@ -283,13 +304,13 @@ def _verify(
 
 def _check_all_signed(headers: Mapping[bytes, bytes], signed: frozenset[bytes]) -> None:
     """Raise AccessDenied unless the host and every ``x-amz-`` header are signed: anybody could add one that is not."""
-    unsigned = [name for name in headers if name[:6] == b"x-amz-" and name not in signed]
+    unsigned = [name for name in headers.keys() - signed if name[:6] == b"x-amz-"]
     if b"host" not in signed:
         unsigned.append(b"host")
     if unsigned:
         raise errors.AccessDenied(
             "There were headers present in the request which were not signed",
-            HeadersNotSigned=", ".join(name.decode("ascii", "replace") for name in unsigned),
+            HeadersNotSigned=", ".join(name.decode("ascii", "replace") for name in sorted(unsigned)),
         )
 
 

@@ -1,0 +1,132 @@
+"""Authorisation: the one place where it is decided whether somebody may do something.
+
+Three things have a say, whatever door a request came through: who owns the bucket, what the caller's roles or token
+grant, and the bucket's own ``access`` property, which binds everybody. The last never forbids to look at a bucket or to
+change its properties, so that nobody can lock themselves out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from tidegate import access, errors
+from tidegate.access import Access
+from tidegate.model import Bucket, Principal
+from tidegate.preconditions import Preconditions
+
+# Which permission an action needs, by Amazon's name of the action or, for what Amazon does not know, one of ours.
+# Plain numbers from here on: flags take a microsecond to combine.
+NEEDS: Final[Mapping[str, int]] = MappingProxyType(
+    {
+        action: int(needed)
+        for action, needed in {
+            "s3:GetObject": Access.GET,
+            "s3:GetObjectVersion": Access.GET,
+            "s3:GetObjectAttributes": Access.GET,
+            "s3:GetObjectVersionAttributes": Access.GET,
+            "s3:GetObjectTagging": Access.GET,
+            "s3:GetObjectVersionTagging": Access.GET,
+            "ais:HeadObject": Access.HEAD_OBJECT,
+            "s3:PutObject": Access.PUT,
+            "s3:ListMultipartUploadParts": Access.PUT,
+            "s3:AbortMultipartUpload": Access.PUT,
+            "s3:PutObjectTagging": Access.UPDATE_OBJECT,
+            "s3:PutObjectVersionTagging": Access.UPDATE_OBJECT,
+            "ais:UpdateObject": Access.UPDATE_OBJECT,
+            "ais:AppendObject": Access.APPEND,
+            "ais:MoveObject": Access.MOVE_OBJECT,
+            "ais:PromoteFile": Access.PROMOTE,
+            "s3:DeleteObject": Access.DELETE_OBJECT,
+            "s3:DeleteObjectVersion": Access.DELETE_OBJECT,
+            "s3:ListBucket": Access.LIST_OBJECTS,
+            "s3:ListBucketVersions": Access.LIST_OBJECTS,
+            "s3:ListBucketMultipartUploads": Access.LIST_OBJECTS,
+            "ais:HeadBucket": Access.HEAD_BUCKET,
+            "s3:GetBucketLocation": Access.HEAD_BUCKET,
+            "s3:GetBucketTagging": Access.HEAD_BUCKET,
+            "s3:GetBucketVersioning": Access.HEAD_BUCKET,
+            "s3:PutBucketTagging": Access.PATCH,
+            "s3:PutBucketVersioning": Access.PATCH,
+            "ais:PatchBucket": Access.PATCH,
+            "ais:SetBucketACL": Access.SET_BUCKET_ACL,
+            "ais:MoveBucket": Access.MOVE_BUCKET,
+            "s3:DeleteBucket": Access.DESTROY_BUCKET,
+        }.items()
+    }
+)
+# Actions on what is in a bucket: a bucket that somebody else keeps has nothing here.
+_CONTENT: Final = int(
+    Access.GET | Access.HEAD_OBJECT | Access.PUT | Access.APPEND | Access.DELETE_OBJECT | Access.MOVE_OBJECT
+    | Access.PROMOTE | Access.UPDATE_OBJECT | Access.LIST_OBJECTS
+)  # fmt: skip
+# What a bucket's own property can forbid: not to look at it, nor to set it right.
+_FORBIDDABLE: Final = int(_CONTENT | Access.DESTROY_BUCKET | Access.MOVE_BUCKET)
+
+
+def authorise(principal: Principal, bucket: Bucket, action: str) -> None:
+    """Raises ``AccessDenied`` unless the caller may do this to the bucket or to what is in it.
+
+    Raises ``NotImplementedByServer`` for the content of a bucket that another provider keeps.
+    """
+    needed = NEEDS[action]
+    if not (principal.is_admin or _owns(principal, bucket) or _is_granted(principal, bucket, needed)):
+        raise errors.AccessDenied
+    allowed = bucket.access
+    if needed & _FORBIDDABLE & ~allowed:
+        raise errors.BucketAccessDenied(
+            f"bucket {bucket.identity.uri}: {_spelt(needed)} access denied (allowed: [{_spelt(allowed)}])"
+        )
+    if needed & _CONTENT and bucket.is_elsewhere:
+        raise errors.NotImplementedByServer(
+            f'bucket "{bucket.identity.uri}" is kept by its provider: reading and writing it is not implemented'
+        )
+
+
+def authorised(principal: Principal, bucket: Bucket, conditions: Preconditions) -> Preconditions:
+    """The conditions of a write, if the caller may have them evaluated. Raises as ``authorise``.
+
+    Whether an object has some ETag is for those to know who may read it (Amazon S3 user guide, "Conditional writes").
+    """
+    if conditions.asks_of_content:
+        authorise(principal, bucket, "s3:GetObject")
+    return conditions
+
+
+def authorise_system(principal: Principal, needed: Access) -> None:
+    """Raises ``AccessDenied`` unless the caller may do this to the system as a whole.
+
+    An account without roles may make buckets of its own and list them.
+    """
+    if not may(principal, needed):
+        raise errors.AccessDenied
+
+
+def may(principal: Principal, needed: Access) -> bool:
+    """What ``authorise_system`` decides, for what is shown to some in part."""
+    if principal.is_admin:
+        return True
+    granted = Access.NONE
+    if principal.grants is not None:
+        granted = principal.grants.cluster
+    elif principal.id:
+        granted = Access.CREATE_BUCKET | Access.LIST_BUCKETS
+    return not needed & ~granted
+
+
+def may_list(principal: Principal, bucket: Bucket) -> bool:
+    """Whether a listing of buckets shows this one to the caller: who may list what is in it."""
+    return principal.is_admin or _owns(principal, bucket) or _is_granted(principal, bucket, Access.LIST_OBJECTS)
+
+
+def _owns(principal: Principal, bucket: Bucket) -> bool:
+    return bool(principal.id) and principal.id == bucket.owner
+
+
+def _is_granted(principal: Principal, bucket: Bucket, needed: int) -> bool:
+    return principal.grants is not None and not needed & ~int(principal.grants.of(bucket.identity))
+
+
+def _spelt(bits: int) -> str:
+    return ",".join(access.names(Access(bits)))
