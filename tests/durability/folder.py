@@ -74,6 +74,7 @@ def check(data: Path, *, repairs: bool = True) -> list[Finding]:
     async def run() -> list[Finding]:
         gateway = open_gateway(data, inline_limit=INLINE_LIMIT)
         try:
+            await gateway.folders.open()
             return [finding async for finding in fsck(gateway.rooms, data, Scrubbed(), repairs=repairs)]
         finally:
             await gateway.close()

@@ -12,9 +12,10 @@ from urllib.parse import quote
 
 from botocore.exceptions import ClientError
 
-from tidegate import checksums, errors
+from tidegate import errors
 from tidegate.catalog.versions import Deleted
 from tidegate.gateway import Gateway, Wanted
+from tidegate.gateway.body import Pieces
 from tidegate.gateway.copying import Source
 from tidegate.gateway.multipart import Expected
 from tidegate.gateway.objects import Deletion, NewObject
@@ -114,27 +115,10 @@ class Store(Protocol):
 # --- through the gateway ---------------------------------------------------------------------------------------------
 
 
-class Bytes:
-    """Implements ``gateway.body.Body``: bytes that come in pieces of a few."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.size: int | None = len(data)
-        self.algorithms: Sequence[str] = ()
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for start in range(0, len(self.data), 3):
-            yield self.data[start : start + 3]
-
-    def verify(self, digests: Mapping[str, bytes]) -> Mapping[str, str]:
-        assert digests["MD5"] == _md5(self.data)
-        return {}
-
-
-def _md5(data: bytes) -> bytes:
-    hasher = checksums.new("MD5")
-    hasher.update(data)
-    return hasher.digest()
+async def _in_threes(data: bytes) -> AsyncIterator[bytes]:
+    """Bytes that come in pieces of a few."""
+    for start in range(0, len(data), 3):
+        yield data[start : start + 3]
 
 
 class GatewayStore:
@@ -175,7 +159,13 @@ class GatewayStore:
         new = NewObject(metadata=dict(metadata), tags=dict(tags))
         version = self.run(
             lambda: self.gateway.objects.put(
-                EVERYONE, self.bucket, key, Bytes(data), new, preconditions=preconditions, write_offset=offset
+                EVERYONE,
+                self.bucket,
+                key,
+                Pieces(_in_threes(data), len(data)),
+                new,
+                preconditions=preconditions,
+                write_offset=offset,
             )
         )
         return Written(version.etag, version.version_id)
@@ -225,7 +215,9 @@ class GatewayStore:
 
     def part(self, key: str, upload: str, number: int, data: bytes) -> str:
         part, _ = self.run(
-            lambda: self.gateway.multipart.put_part(EVERYONE, self.bucket, key, upload, number, Bytes(data))
+            lambda: self.gateway.multipart.put_part(
+                EVERYONE, self.bucket, key, upload, number, Pieces(_in_threes(data), len(data))
+            )
         )
         return str(part.etag)
 

@@ -389,12 +389,12 @@ class CheckedStore(GatewayStore):
         super().close()
         catalog, store = self.gateway.rooms.catalog, self.gateway.rooms.blobs
 
-        def collect(tx: Transaction) -> tuple[int, list[bytes]]:
+        def collect(tx: Transaction) -> tuple[int, list[tuple[bytes, int]]]:
             check(tx)
             uploads.forget(tx, 2**62, 1000, 0)
             return blobs.collect(tx, 2**62, 1000, 0)
 
-        removed: list[bytes] = []
+        removed: list[tuple[bytes, int]] = []
         while (outcome := self.run(lambda: catalog.write(collect)))[0]:
             removed += outcome[1]
         self.run(lambda: store.delete(removed))

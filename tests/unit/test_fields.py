@@ -14,11 +14,12 @@ from tidegate import errors
 from tidegate.gateway import Gateway
 from tidegate.gateway.copying import Source
 from tidegate.model import ANONYMOUS, STANDARD
+from tidegate.names import MAX_KEY_BYTES
 from tidegate.preconditions import NONE, SECOND, Preconditions
 from tidegate.s3 import fields
 from tidegate.s3.call import Call, Message
 from tidegate.s3.routing import OPERATIONS
-from tidegate.s3.target import MAX_KEY_BYTES, Target
+from tidegate.s3.target import Target
 
 keys = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=80).filter(
     lambda key: len(key.encode()) <= MAX_KEY_BYTES
@@ -237,6 +238,7 @@ def test_any_header_is_a_source_or_refused(text: str) -> None:
         source = fields.copy_source(call(x_amz_copy_source=text))
     except (errors.InvalidArgument, errors.InvalidURI, errors.NotImplementedByServer):
         return
+    assert isinstance(source.bucket, str)
     assert source.bucket
     assert "/" not in source.bucket
     assert source.key

@@ -562,7 +562,7 @@ def test_malformed_authorization_is_refused(components: str, reason: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "value", ["Basic YTpi", "Bearer token", "aws4-hmac-sha256 x", "AWS4-ECDSA-P256-SHA256 Credential=x", "x", ","]
+    "value", ["Basic YTpi", "Bearertoken", "aws4-hmac-sha256 x", "AWS4-ECDSA-P256-SHA256 Credential=x", "x", ","]
 )
 def test_other_schemes_are_refused(value: str) -> None:
     """A scheme that is not known is an error; it does not make a request anonymous."""

@@ -6,8 +6,9 @@ same for every engine; parameters are positional (``?``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -74,6 +75,11 @@ class Driver(Protocol):
 
     async def checkpoint(self) -> None:
         """Does the engine's periodic housekeeping, beside its readers and writers."""
+
+    async def ship(self, folders: Sequence[Path], beside: Mapping[str, bytes]) -> None:
+        """Keeps copies of the engine's files in these folders, on other disks, with small files beside them; brings
+        them up to date. To be called every so often by one process, the one that calls ``checkpoint``.
+        """
 
     async def close(self) -> None:
         """Finishes what was asked for and lets go of the engine."""

@@ -14,11 +14,24 @@ import msgspec
 
 from tidegate.catalog import rows
 from tidegate.catalog.abc import Reader, Row, Value
-from tidegate.model import NULL_VERSION, STANDARD, Bucket, Upload, Version
+from tidegate.catalog.blobs import Kind
+from tidegate.model import NULL_VERSION, STANDARD, Bucket, Upload, Version, Versioning
 
 END = b"\xff"
 
 _KEYS = "SELECT key, size, etag, modified, storage_class FROM head WHERE log = ? AND key > ? AND key < ? ORDER BY key"
+
+# A composed object is where its first bytes are.
+_FOLDERS = f"""
+    SELECT CASE whole.kind WHEN {Kind.COMPOSED:d} THEN (
+        SELECT first.folders FROM blob_parts p JOIN blobs first ON first.id = p.source
+        WHERE p.blob = whole.id ORDER BY p.offset LIMIT 1) ELSE whole.folders END
+    FROM blobs whole WHERE whole.id = head.blob"""
+_DETAILS = f"SELECT {rows.VERSION_COLUMNS}, ({_FOLDERS}) FROM head WHERE log = ? AND key "
+_SIZES = """
+    SELECT count(*), coalesce(sum(size), 0), coalesce(min(size), 0), coalesce(max(size), 0)
+    FROM head WHERE log = ? AND key > ? AND key < ?"""
+HOME = 1  # the bit of the folder that has the catalog
 
 # Walks from common prefix to common prefix inside the engine, a seek each, and ends at the first key without the
 # delimiter. Parameters: log, after, end, length of the listing's prefix, delimiter, length of the delimiter.
@@ -49,6 +62,22 @@ class Page(msgspec.Struct, frozen=True):
     entries: list[Entry]
     prefixes: list[str]
     last: str | None
+
+
+class Details(msgspec.Struct, frozen=True):
+    """An object in a listing with all that is known of it. ``folders`` has a bit for each data folder with a copy."""
+
+    version: Version
+    folders: int
+
+
+class Sizes(msgspec.Struct, frozen=True):
+    """How many objects there are, their bytes together, and the size of the smallest and the largest."""
+
+    objects: int
+    bytes: int
+    smallest: int
+    largest: int
 
 
 class VersionPage(msgspec.Struct, frozen=True):
@@ -134,6 +163,25 @@ def keys(tx: Reader, bucket: Bucket, *, prefix: str, delimiter: str, after: str,
             last = common.decode()
             prefixes.append(last)
     return Page(entries, prefixes, last if more else None)
+
+
+def details(tx: Reader, bucket: Bucket, page: Page) -> list[Details]:
+    """More of a page's objects than ``keys`` tells, read in the same transaction."""
+    if not page.entries:
+        return []
+    if page.prefixes:
+        found = [row for entry in page.entries for row in tx.rows(_DETAILS + "= ?", (bucket.log, entry.key.encode()))]
+    else:  # then nothing lies between them
+        ends = page.entries[0].key.encode(), page.entries[-1].key.encode()
+        found = list(tx.rows(_DETAILS + "BETWEEN ? AND ? ORDER BY key", (bucket.log, *ends)))
+    null_id = "" if bucket.versioning is Versioning.OFF else NULL_VERSION
+    return [Details(rows.version(row, is_latest=True, null_id=null_id), row[-1] or HOME) for row in found]
+
+
+def sizes(tx: Reader, bucket: Bucket, prefix: str) -> Sizes:
+    """The sizes of a bucket's live objects under a prefix. Reads all of them."""
+    row = tx.one(_SIZES, (bucket.log, *_bounds(prefix.encode(), b"", b"")))
+    return Sizes(0, 0, 0, 0) if row is None else Sizes(*row)
 
 
 def versions(

@@ -63,6 +63,12 @@ def get(tx: Reader, bucket: Bucket, key: str, upload_id: str) -> Upload:
     return upload
 
 
+def completed(tx: Reader, bucket: Bucket, key: str, upload_id: str) -> Completed | None:
+    """What came of an upload that was completed not long ago; None for one under way. Raises ``NoSuchUpload``."""
+    done = _find(tx, bucket, key, upload_id)[1]
+    return None if done is None else _decode_completed(done)
+
+
 def _find(tx: Reader, bucket: Bucket, key: str, upload_id: str) -> tuple[Upload, bytes | None]:
     row = tx.one(
         f"SELECT {rows.UPLOAD_COLUMNS}, completed FROM uploads WHERE id = ? AND bucket = ? AND key = ?",
@@ -86,7 +92,7 @@ def put_part(
     ``part.blob`` is ignored: the content says what it is. Raises ``NoSuchUpload``.
     """
     get(tx, bucket, key, upload_id)
-    blob = blobs.add(tx, content)
+    blob = blobs.add(tx, content, bucket.copies)
     old = tx.one("SELECT blob FROM upload_parts WHERE upload = ? AND number = ?", (upload_id, part.number))
     if old is not None:
         blobs.release(tx, old[0], part.modified)
@@ -103,6 +109,14 @@ def parts(tx: Reader, upload_id: str, after: int = 0, limit: int = -1) -> list[P
         (upload_id, after, limit),
     )
     return [rows.part(row) for row in found]
+
+
+def last_part(tx: Reader, upload_id: str) -> Part | None:
+    """The part with the highest number."""
+    row = tx.one(
+        f"SELECT {rows.PART_COLUMNS} FROM upload_parts WHERE upload = ? ORDER BY number DESC LIMIT 1", (upload_id,)
+    )
+    return None if row is None else rows.part(row)
 
 
 def complete(
@@ -176,6 +190,13 @@ def abort(tx: Transaction, bucket: Bucket, key: str, upload_id: str, now: int) -
     get(tx, bucket, key, upload_id)
     _drop_parts(tx, upload_id, parts(tx, upload_id), now)
     tx.execute("DELETE FROM uploads WHERE id = ?", (upload_id,))
+
+
+def drop(tx: Transaction, upload_id: str, now: int) -> None:
+    """Forgets an upload that may be under way, whatever its bucket and key. One that was completed stays."""
+    if tx.one("SELECT 1 FROM uploads WHERE id = ? AND completed IS NULL", (upload_id,)) is not None:
+        _drop_parts(tx, upload_id, parts(tx, upload_id), now)
+        tx.execute("DELETE FROM uploads WHERE id = ?", (upload_id,))
 
 
 def forget(tx: Transaction, completed_before: int, limit: int, now: int) -> int:

@@ -40,12 +40,25 @@ def append(tx: Transaction, bucket: Bucket, key: str, draft: Draft, offset: int,
         content: Content = joined
         etag, added = hashlib.md5(joined.data, usedforsecurity=False).hexdigest(), None
     else:
-        if len(blobs.extents(tx, current.blob, 0, current.size)) >= MAX_APPENDED_PARTS:
-            raise errors.TooManyParts
-        added = blobs.add(tx, draft.content)
+        check_parts(tx, current)
+        added = blobs.add(tx, draft.content, bucket.copies)
         ranges = (Range(current.blob, 0, current.size), Range(added, 0, draft.size))
-        content, etag = Composed([piece for piece in ranges if piece.length]), _composed_etag(current.etag, draft.etag)
-    grown = msgspec.structs.replace(
+        content, etag = Composed([piece for piece in ranges if piece.length]), composed_etag(current.etag, draft.etag)
+    version = versions.put(tx, bucket, key, grown(current, draft, content, etag), check)
+    if added is not None:
+        blobs.release(tx, added, draft.modified)  # the composed blob refers to it now
+    return version
+
+
+def check_parts(tx: Transaction, current: Version) -> None:
+    """Raises ``TooManyParts`` where an object has grown by as many as it may."""
+    if current.blob is not None and len(blobs.extents(tx, current.blob, 0, current.size)) >= MAX_APPENDED_PARTS:
+        raise errors.TooManyParts
+
+
+def grown(current: Version, draft: Draft, content: Content, etag: str) -> Draft:
+    """The object with the draft behind it, as the content that both make."""
+    return msgspec.structs.replace(
         draft,
         content=content,
         size=current.size + draft.size,
@@ -54,10 +67,6 @@ def append(tx: Transaction, bucket: Bucket, key: str, draft: Draft, offset: int,
         attributes=_attributes(current, draft),
         tags=current.tags,
     )
-    version = versions.put(tx, bucket, key, grown, check)
-    if added is not None:
-        blobs.release(tx, added, draft.modified)  # the composed blob refers to it now
-    return version
 
 
 def _joined_inline(tx: Transaction, current: Version, draft: Draft) -> Inline | None:
@@ -70,7 +79,7 @@ def _joined_inline(tx: Transaction, current: Version, draft: Draft) -> Inline | 
     return None if old is None else inline(old + draft.content.data)
 
 
-def _composed_etag(old: str, added: str) -> str:
+def composed_etag(old: str, added: str) -> str:
     """As a multipart object's: a hash of the pieces' ETags, and how many pieces there are."""
     count = int(old.partition("-")[2] or 1) + 1
     return f"{hashlib.md5(f'{old}{added}'.encode(), usedforsecurity=False).hexdigest()}-{count}"
@@ -86,5 +95,8 @@ def _attributes(current: Version, draft: Draft) -> Attributes:
         pieces = [(checksums.decode(name, value), current.size), (checksums.decode(name, other), draft.size)]
         combined[name] = checksums.encode(checksums.combine(name, pieces))
     return msgspec.structs.replace(
-        current.attributes, checksums=combined, checksum_type=current.attributes.checksum_type if combined else ""
+        current.attributes,
+        checksums=combined,
+        checksum_type=current.attributes.checksum_type if combined else "",
+        digest=None,
     )

@@ -5,7 +5,7 @@ No byte is read, unless a checksum is asked for that nobody has.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -13,18 +13,23 @@ from tidegate import checksums, errors
 from tidegate.catalog import buckets, versions
 from tidegate.catalog.abc import Transaction
 from tidegate.catalog.blobs import Existing
+from tidegate.catalog.buckets import Name
 from tidegate.catalog.versions import Draft
 from tidegate.gateway.objects import FULL_OBJECT, NewObject
+from tidegate.gateway.permissions import authorise, authorised
 from tidegate.gateway.reading import Reading, open_reading
-from tidegate.gateway.rooms import Rooms, authorise, now
+from tidegate.gateway.rooms import Rooms, now
 from tidegate.model import Attributes, Bucket, Principal, Version
 from tidegate.preconditions import NONE, Preconditions
+
+# What S3 asks of who renames an object.
+RENAME = ("s3:PutObject", "s3:DeleteObject")
 
 
 class Source(msgspec.Struct, frozen=True):
     """What is copied: the newest version, or the one that is named."""
 
-    bucket: str
+    bucket: Name
     key: str
     version_id: str = ""
     preconditions: Preconditions = NONE
@@ -65,7 +70,7 @@ class Copying:
         self,
         principal: Principal,
         source: Source,
-        bucket_name: str,
+        bucket_name: Name,
         key: str,
         *,
         replace: NewObject | None = None,
@@ -98,20 +103,18 @@ class Copying:
                     website_redirect=replace.website_redirect,
                 )
             attributes = await self._with_checksum(reading, attributes, algorithm)
-            draft = Draft(
-                Existing(found.blob or 0),
-                found.size,
-                found.etag,
-                now(),
-                storage_class or found.storage_class,
-                attributes,
-                found.tags if tags is None else tags,
+            changed = msgspec.structs.replace(
+                found,
+                storage_class=storage_class or found.storage_class,
+                attributes=attributes,
+                tags=found.tags if tags is None else tags,
             )
 
-            def copy(tx: Transaction, bucket: Bucket, draft: Draft = draft, found: Version = found) -> Version | None:
-                if not _is_still(tx, source, found):
+            def copy(tx: Transaction, bucket: Bucket, changed: Version = changed) -> Version | None:
+                if not _is_still(tx, source, changed):
                     return None
-                return versions.put(tx, bucket, key, draft, preconditions.check_write)
+                check = authorised(principal, bucket, preconditions).check_write
+                return versions.put(tx, bucket, key, draft_of_copy(changed, bucket, now()), check)
 
             version = await self._rooms.write(principal, bucket_name, "s3:PutObject", copy)
             if version is not None:
@@ -120,33 +123,30 @@ class Copying:
     async def rename(
         self,
         principal: Principal,
-        bucket_name: str,
+        bucket_name: Name,
         source: Source,
         key: str,
         *,
         preconditions: Preconditions = NONE,
+        actions: Sequence[str] = RENAME,
     ) -> None:
-        """Moves an object to another key of its bucket, atomically. Raises ``NoSuchKey``, ``PreconditionFailed``."""
+        """Moves an object to another key of its bucket, atomically. Raises ``NoSuchKey``, ``PreconditionFailed``.
+
+        ``actions`` are what the caller has to be allowed.
+        """
 
         def rename(tx: Transaction, bucket: Bucket) -> None:
-            authorise(principal, bucket, "s3:DeleteObject")
+            for action in actions:
+                authorise(principal, bucket, action)
             found = versions.get(tx, bucket, source.key)
-            source.preconditions.check_copy_source(found)
+            authorised(principal, bucket, source.preconditions).check_copy_source(found)
             if source.key == key:
                 raise errors.InvalidRequest("The source and the destination of a rename are the same object.")
-            draft = Draft(
-                Existing(found.blob or 0),
-                found.size,
-                found.etag,
-                found.modified,
-                found.storage_class,
-                found.attributes,
-                found.tags,
-            )
-            versions.put(tx, bucket, key, draft, preconditions.check_write)
+            check = authorised(principal, bucket, preconditions).check_write
+            versions.put(tx, bucket, key, draft_of_copy(found, bucket, found.modified), check)
             versions.delete(tx, bucket, source.key, now())
 
-        await self._rooms.write(principal, bucket_name, "s3:PutObject", rename)
+        await self._rooms.write(principal, bucket_name, actions[0], rename)
 
     async def _with_checksum(self, reading: Reading, attributes: Attributes, algorithm: str | None) -> Attributes:
         if algorithm is None or algorithm in attributes.checksums:
@@ -157,6 +157,25 @@ class Copying:
         return msgspec.structs.replace(
             attributes, checksums={algorithm: checksums.encode(hasher.digest())}, checksum_type=FULL_OBJECT
         )
+
+
+def draft_of_copy(version: Version, bucket: Bucket, modified: int) -> Draft:
+    """What makes a version an object of a bucket, without its bytes being read or copied.
+
+    A checksum of another type than the bucket asks for is left to be computed anew.
+    """
+    attributes, digest = version.attributes, version.attributes.digest
+    if digest is not None and digest[0] != bucket.properties.checksum.type:
+        attributes = msgspec.structs.replace(attributes, digest=None)
+    return Draft(
+        Existing(version.blob or 0),
+        version.size,
+        version.etag,
+        modified,
+        version.storage_class,
+        attributes,
+        version.tags,
+    )
 
 
 def _is_still(tx: Transaction, source: Source, found: Version) -> bool:

@@ -2,48 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tidegate import checksums, errors
+from tidegate.blobs.folder import BLOBS_FOLDER, read_marker
 from tidegate.blobs.local import LocalBlobs
-from tidegate.catalog import buckets
+from tidegate.catalog import buckets, jobs
 from tidegate.catalog.sqlite import SQLite, has_catalog
 from tidegate.catalog.uploads import MIN_PART_SIZE
+from tidegate.gateway.accesses import Accesses
+from tidegate.gateway.accounts import Accounts
+from tidegate.gateway.appends import Appends
+from tidegate.gateway.archives import Archives
+from tidegate.gateway.archiving import Archiving
+from tidegate.gateway.batch import Batches
 from tidegate.gateway.buckets import Buckets
+from tidegate.gateway.configuration import Configurations
 from tidegate.gateway.copying import Copying
+from tidegate.gateway.folders import Folders
+from tidegate.gateway.jobs import Jobs
 from tidegate.gateway.multipart import Multipart
+from tidegate.gateway.native import Native
 from tidegate.gateway.objects import DEFAULT_CHECKSUM, Objects
 from tidegate.gateway.receive import Receiver
 from tidegate.gateway.rooms import Rooms
+from tidegate.gateway.space import Space
+from tidegate.gateway.system import System
 from tidegate.identity import Identity
 from tidegate.identity.vault import Vault
-
-BLOBS_FOLDER = "blobs"
 
 
 class Gateway:
     """Everything that a door may ask for. To be made and used on one event loop."""
 
-    def __init__(self, rooms: Rooms, min_part_size: int) -> None:
+    def __init__(self, rooms: Rooms, folders: Folders, min_part_size: int, promote_from: Sequence[Path] = ()) -> None:
         self.rooms = rooms
+        self.folders = folders
         self.identity = rooms.identity
+        self.accounts = Accounts(rooms)
+        self.configuration = Configurations(rooms)
+        self.system = System(rooms)
         self.buckets = Buckets(rooms)
         self.objects = Objects(rooms)
         self.copying = Copying(rooms)
         self.multipart = Multipart(rooms, self.copying, min_part_size)
+        self.appends = Appends(rooms)
+        self.native = Native(rooms)
+        self.archives = Archives(self.objects)
+        self.archiving = Archiving(rooms)
+        self.batches = Batches(rooms)
+        self.jobs = Jobs(rooms, self.buckets, promote_from)
 
     async def check(self) -> None:
         """Raises unless the catalog can be read and written."""
         await self.rooms.catalog.write(lambda tx: tx.one("SELECT 1"))
 
     async def stats(self) -> dict[str, int]:
-        """How much is stored: numbers of buckets and live objects, and the live objects' bytes."""
+        """How much is stored (numbers of buckets and live objects, the live objects' bytes), and how many jobs run."""
         count, objects, size = await self.rooms.catalog.read(buckets.totals)
-        return {"buckets": count, "objects": objects, "bytes": size}
+        running, _ = await self.rooms.catalog.read(jobs.counts)
+        return {"buckets": count, "objects": objects, "bytes": size, "jobs": running}
 
     async def close(self) -> None:
         """Finishes writes that are under way and lets go of the data folder."""
+        await self.folders.close()
         await self.rooms.catalog.close()
         self.rooms.blobs.close()
 
@@ -54,9 +77,12 @@ def open_gateway(
     inline_limit: int,
     min_part_size: int = MIN_PART_SIZE,
     durable: bool = True,
+    promote_from: Sequence[Path] = (),
     on_group: Callable[[int], None] | None = None,
 ) -> Gateway:
     """Opens a data folder, which is made if it is not there. ``on_group`` is told the size of each group commit.
+
+    Further data folders are there once ``Gateway.folders`` is opened.
 
     Raises ``DamagedCatalog`` where there are blobs and no catalog: with a new one they would be swept up as unknown.
     """
@@ -65,8 +91,14 @@ def open_gateway(
         raise errors.DamagedCatalog(
             f"{folder} has blobs, but their catalog is gone: bring it back or restore a backup."
         )
+    if (marker := read_marker(folder)) is not None:
+        raise errors.InvalidArgument(
+            f"{folder} is a further data folder: the first has to be the one with the catalog, which was {marker.home}"
+        )
     checksums.new(DEFAULT_CHECKSUM)  # loads its library now, not in the first request
     catalog = SQLite(folder, durable=durable, on_group=on_group)
     blobs = LocalBlobs(folder / BLOBS_FOLDER, durable=durable)
+    accesses, space = Accesses(catalog), Space(catalog, blobs.disks)
     identity = Identity(catalog, Vault(folder))
-    return Gateway(Rooms(catalog, blobs, identity, Receiver(blobs, inline_limit)), min_part_size)
+    rooms = Rooms(catalog, blobs, identity, Receiver(blobs, inline_limit), accesses, space)
+    return Gateway(rooms, Folders(catalog, blobs, folder), min_part_size, promote_from)

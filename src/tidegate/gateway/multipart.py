@@ -13,12 +13,14 @@ from tidegate import checksums, errors
 from tidegate.catalog import buckets, listing, uploads, versions
 from tidegate.catalog.abc import Reader, Transaction
 from tidegate.catalog.blobs import Composed, Range
+from tidegate.catalog.buckets import Name
 from tidegate.catalog.listing import UploadPage
 from tidegate.catalog.uploads import Completed, Wanted
 from tidegate.catalog.versions import Draft
 from tidegate.gateway.body import Body
 from tidegate.gateway.copying import Copying, Source
 from tidegate.gateway.objects import DEFAULT_CHECKSUM, FULL_OBJECT, MAX_PUT_SIZE, NewObject
+from tidegate.gateway.permissions import authorised
 from tidegate.gateway.receive import MD5
 from tidegate.gateway.rooms import Rooms, now
 from tidegate.model import Attributes, Bucket, ObjectPart, Part, Principal, Upload
@@ -52,7 +54,7 @@ class Multipart:
     async def create(
         self,
         principal: Principal,
-        bucket_name: str,
+        bucket_name: Name,
         key: str,
         new: NewObject,
         *,
@@ -80,19 +82,21 @@ class Multipart:
 
         return await self._rooms.write(principal, bucket_name, "s3:PutObject", create)
 
-    async def get(self, principal: Principal, bucket_name: str, key: str, upload_id: str, action: str) -> Upload:
+    async def get(self, principal: Principal, bucket_name: Name, key: str, upload_id: str, action: str) -> Upload:
         """An upload that is under way."""
         return await self._rooms.read(
             principal, bucket_name, action, lambda tx, bucket: uploads.get(tx, bucket, key, upload_id)
         )
 
     async def put_part(
-        self, principal: Principal, bucket_name: str, key: str, upload_id: str, number: int, body: Body
+        self, principal: Principal, bucket_name: Name, key: str, upload_id: str, number: int, body: Body
     ) -> tuple[Part, Mapping[str, str]]:
         """Stores a part. Returns it, and the checksums that the client declared of it."""
+        bucket = await self._rooms.bucket(principal, bucket_name, "s3:PutObject")
         upload = await self.get(principal, bucket_name, key, upload_id, "s3:PutObject")
+        await self._rooms.space.check()
         algorithm = upload.checksum_algorithm or DEFAULT_CHECKSUM
-        received = await self._rooms.receiver.receive(body, MAX_PUT_SIZE, (algorithm,))
+        received = await self._rooms.receiver.receive(bucket, body, MAX_PUT_SIZE, (algorithm,))
         sums = {algorithm: checksums.encode(received.digests[algorithm])}
         part = Part(number, received.size, received.md5, now(), 0, sums)
         await self._rooms.commit(
@@ -109,7 +113,7 @@ class Multipart:
         principal: Principal,
         source: Source,
         byte_range: tuple[int, int] | None,
-        bucket_name: str,
+        bucket_name: Name,
         key: str,
         upload_id: str,
         number: int,
@@ -149,7 +153,7 @@ class Multipart:
         return part, found.version_id
 
     async def parts(
-        self, principal: Principal, bucket_name: str, key: str, upload_id: str, *, after: int, limit: int
+        self, principal: Principal, bucket_name: Name, key: str, upload_id: str, *, after: int, limit: int
     ) -> tuple[Bucket, Upload, list[Part], bool]:
         """A page of an upload's parts, and whether there are more."""
 
@@ -163,7 +167,7 @@ class Multipart:
     async def list(
         self,
         principal: Principal,
-        bucket_name: str,
+        bucket_name: Name,
         *,
         prefix: str,
         delimiter: str,
@@ -190,7 +194,7 @@ class Multipart:
     async def complete(
         self,
         principal: Principal,
-        bucket_name: str,
+        bucket_name: Name,
         key: str,
         upload_id: str,
         wanted: Sequence[Wanted],
@@ -203,17 +207,15 @@ class Multipart:
         Raises ``InvalidPart``, ``InvalidPartOrder``, ``EntityTooSmall``, ``BadDigest``, ``InvalidRequest``,
         ``PreconditionFailed``.
         """
-        compose = partial(_compose, expected=expected, modified=now())
-        return await self._rooms.write(
-            principal,
-            bucket_name,
-            "s3:PutObject",
-            lambda tx, bucket: uploads.complete(
-                tx, bucket, key, upload_id, wanted, compose, preconditions.check_write, self._min_part_size
-            ),
-        )
+        compose = partial(compose_parts, expected=expected, modified=now())
 
-    async def abort(self, principal: Principal, bucket_name: str, key: str, upload_id: str) -> None:
+        def complete(tx: Transaction, bucket: Bucket) -> Completed:
+            check = authorised(principal, bucket, preconditions).check_write
+            return uploads.complete(tx, bucket, key, upload_id, wanted, compose, check, self._min_part_size)
+
+        return await self._rooms.write(principal, bucket_name, "s3:PutObject", complete)
+
+    async def abort(self, principal: Principal, bucket_name: Name, key: str, upload_id: str) -> None:
         """Ends an upload and forgets its parts."""
         await self._rooms.write(
             principal,
@@ -223,7 +225,7 @@ class Multipart:
         )
 
 
-def _compose(upload: Upload, parts: Sequence[Part], *, expected: Expected, modified: int) -> Draft:
+def compose_parts(upload: Upload, parts: Sequence[Part], *, expected: Expected, modified: int) -> Draft:
     """The object that the parts make."""
     size = sum(part.size for part in parts)
     if size > MAX_OBJECT_SIZE:

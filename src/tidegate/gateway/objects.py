@@ -9,12 +9,14 @@ import msgspec
 from tidegate import checksums, errors
 from tidegate.catalog import versions
 from tidegate.catalog.abc import Transaction
+from tidegate.catalog.buckets import Name
 from tidegate.catalog.versions import Deleted, Draft
 from tidegate.gateway import appending
 from tidegate.gateway.body import Body
+from tidegate.gateway.permissions import authorise, authorised
 from tidegate.gateway.reading import Reading, open_reading
 from tidegate.gateway.receive import Received
-from tidegate.gateway.rooms import Rooms, authorise, now
+from tidegate.gateway.rooms import Rooms, now
 from tidegate.model import STANDARD, Attributes, Bucket, Principal, Version
 from tidegate.preconditions import NONE, Preconditions
 
@@ -23,6 +25,12 @@ MAX_PUT_SIZE = 5 * 1024**3
 FULL_OBJECT = "FULL_OBJECT"
 # What Amazon computes where the client declared no checksum.
 DEFAULT_CHECKSUM = "CRC64NVME"
+
+
+# What is computed of every object beside its MD5, by the bucket's type of checksum.
+_ALSO = {"none": (DEFAULT_CHECKSUM,)} | {
+    name: (DEFAULT_CHECKSUM, algorithm) for name, algorithm in checksums.DIGESTS.items()
+}
 
 
 class NewObject(msgspec.Struct, frozen=True):
@@ -52,32 +60,26 @@ class Objects:
     async def put(
         self,
         principal: Principal,
-        bucket_name: str,
+        bucket_name: Name,
         key: str,
         body: Body,
         new: NewObject,
         *,
         preconditions: Preconditions = NONE,
         write_offset: int | None = None,
+        max_size: int = MAX_PUT_SIZE,
     ) -> Version:
         """Stores an object, or with a write offset appends to one. Returns the new version.
 
         Raises ``PreconditionFailed``, ``EntityTooLarge``, ``InvalidWriteOffset``, and what the body raises.
         """
-        await self._rooms.bucket(principal, bucket_name, "s3:PutObject")
-        received = await self._rooms.receiver.receive(body, MAX_PUT_SIZE, (DEFAULT_CHECKSUM,))
-        draft = Draft(
-            received.content,
-            received.size,
-            received.md5,
-            now(),
-            new.storage_class,
-            _attributes(new, received),
-            new.tags,
-        )
-        check = preconditions.check_write
+        bucket = await self._rooms.bucket(principal, bucket_name, "s3:PutObject")
+        await self._rooms.space.check()
+        received = await self._rooms.receiver.receive(bucket, body, max_size, computed_in(bucket))
+        draft = draft_of(new, received, bucket)
 
         def put(tx: Transaction, bucket: Bucket) -> Version:
+            check = authorised(principal, bucket, preconditions).check_write
             if write_offset is None:
                 return versions.put(tx, bucket, key, draft, check)
             return appending.append(tx, bucket, key, draft, write_offset, check)
@@ -87,7 +89,7 @@ class Objects:
     async def read(
         self,
         principal: Principal,
-        bucket_name: str,
+        bucket_name: Name,
         key: str,
         version_id: str = "",
         *,
@@ -100,31 +102,35 @@ class Objects:
         ``PreconditionFailed``.
         """
         if version_id:
-            action += "Version"
+            action = _of_version(action)
         reading = await open_reading(self._rooms, principal, bucket_name, action, key, version_id)
         if preconditions is not NONE:
             preconditions.check_read(reading.version)
+        self._rooms.accesses.note(reading.log, reading.version)
         return reading
 
     async def head(
-        self, principal: Principal, bucket_name: str, key: str, version_id: str = "", *, action: str = "s3:GetObject"
+        self, principal: Principal, bucket_name: Name, key: str, version_id: str = "", *, action: str = "s3:GetObject"
     ) -> Version:
         """A version without its bytes. Raises as ``read``."""
         return await self._rooms.read(
             principal,
             bucket_name,
-            action + ("Version" if version_id else ""),
+            _of_version(action) if version_id else action,
             lambda tx, bucket: versions.get_object(tx, bucket, key, version_id),
         )
 
-    async def delete(self, principal: Principal, bucket_name: str, deletion: Deletion) -> Deleted:
+    async def delete(self, principal: Principal, bucket_name: Name, deletion: Deletion) -> Deleted:
         """Deletes an object, or a version of it. What is not there is no error. Raises ``PreconditionFailed``."""
         return await self._rooms.write(
-            principal, bucket_name, _delete_action(deletion), lambda tx, bucket: _delete(tx, bucket, deletion)
+            principal,
+            bucket_name,
+            _delete_action(deletion),
+            lambda tx, bucket: _delete(tx, principal, bucket, deletion),
         )
 
     async def delete_many(
-        self, principal: Principal, bucket_name: str, deletions: Sequence[Deletion]
+        self, principal: Principal, bucket_name: Name, deletions: Sequence[Deletion]
     ) -> list[Deleted | errors.Error]:
         """Deletes many objects in one transaction. The outcome of each, in order."""
 
@@ -133,7 +139,7 @@ class Objects:
             for deletion in deletions:
                 try:
                     authorise(principal, bucket, _delete_action(deletion))
-                    outcomes.append(_delete(tx, bucket, deletion))
+                    outcomes.append(_delete(tx, principal, bucket, deletion))
                 except errors.Error as error:  # raised before anything of this deletion was written
                     outcomes.append(error)
             return outcomes
@@ -141,7 +147,7 @@ class Objects:
         return await self._rooms.write(principal, bucket_name, "s3:DeleteObject", delete)
 
     async def set_tags(
-        self, principal: Principal, bucket_name: str, key: str, version_id: str, tags: Mapping[str, str]
+        self, principal: Principal, bucket_name: Name, key: str, version_id: str, tags: Mapping[str, str]
     ) -> Version:
         """Replaces an object's tags. Returns the version. Raises as ``read``."""
         action = "s3:PutObjectVersionTagging" if version_id else "s3:PutObjectTagging"
@@ -150,17 +156,43 @@ class Objects:
         )
 
 
+def _of_version(action: str) -> str:
+    """The permission for a version that is named: ``s3:GetObjectVersionTagging`` of ``s3:GetObjectTagging``."""
+    return action.replace("Object", "ObjectVersion", 1)
+
+
 def _delete_action(deletion: Deletion) -> str:
     return "s3:DeleteObjectVersion" if deletion.version_id else "s3:DeleteObject"
 
 
-def _delete(tx: Transaction, bucket: Bucket, deletion: Deletion) -> Deleted:
-    check = None if deletion.preconditions == NONE else deletion.preconditions.check_delete
+def _delete(tx: Transaction, principal: Principal, bucket: Bucket, deletion: Deletion) -> Deleted:
+    conditions = authorised(principal, bucket, deletion.preconditions)
+    check = None if conditions == NONE else conditions.check_delete
     if deletion.version_id:
         return versions.delete_version(tx, bucket, deletion.key, deletion.version_id, now(), check)
     return versions.delete(tx, bucket, deletion.key, now(), check)
 
 
-def _attributes(new: NewObject, received: Received) -> Attributes:
+def computed_in(bucket: Bucket) -> tuple[str, ...]:
+    """The digests of what is written to a bucket, beside MD5."""
+    return _ALSO[bucket.properties.checksum.type]
+
+
+def draft_of(new: NewObject, received: Received, bucket: Bucket) -> Draft:
+    """The object of content that was received with the digests of a bucket."""
+    return Draft(
+        received.content,
+        received.size,
+        received.md5,
+        now(),
+        new.storage_class,
+        _attributes(new, received, bucket.properties.checksum.type),
+        new.tags,
+    )
+
+
+def _attributes(new: NewObject, received: Received, checksum: str) -> Attributes:
     stored = received.checksums or {DEFAULT_CHECKSUM: checksums.encode(received.digests[DEFAULT_CHECKSUM])}
-    return Attributes(new.headers, new.metadata, stored, FULL_OBJECT, new.website_redirect)
+    algorithm = checksums.DIGESTS.get(checksum)
+    digest = None if algorithm is None else (checksum, received.digests[algorithm].hex())
+    return Attributes(new.headers, new.metadata, stored, FULL_OBJECT, new.website_redirect, digest)

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+import msgspec
 import xxhash
 
-from tidegate import errors
-from tidegate.catalog import blobs, versions
+from tidegate import checksums, errors
+from tidegate.blobs import HOME
+from tidegate.catalog import blobs, copies, versions
 from tidegate.catalog.blobs import Extent, Kind
+from tidegate.catalog.buckets import Name
 from tidegate.catalog.versions import Stored
 from tidegate.gateway.rooms import Rooms
-from tidegate.model import ObjectPart, Principal, Version
+from tidegate.model import Bucket, ObjectPart, Principal, Version
 
 
 class Reading:
@@ -21,13 +24,19 @@ class Reading:
     ``data`` is all of it where it is kept inline, and verified.
     """
 
-    def __init__(self, rooms: Rooms, stored: Stored) -> None:
+    def __init__(self, rooms: Rooms, bucket: Bucket, stored: Stored) -> None:
         self._rooms = rooms
         self._stored = stored
+        self._validates = bucket.properties.checksum.validate_warm_get
+        self.log = bucket.log
         self.version: Version = stored.version
         self.data = stored.data
-        if stored.data is not None and xxhash.xxh3_64_digest(stored.data) != stored.digest:
-            raise errors.DamagedBlob
+        if stored.data is not None:
+            if xxhash.xxh3_64_digest(stored.data) != stored.digest:
+                raise errors.DamagedBlob
+            if (digest := self._digest()) is not None:
+                digest.update(stored.data)
+                digest.check()
 
     async def parts(self) -> tuple[ObjectPart, ...]:
         """The parts of a multipart object; empty for any other."""
@@ -37,13 +46,40 @@ class Reading:
         return await self._rooms.catalog.read(lambda tx: blobs.parts_of(tx, blob))
 
     async def stream(self, start: int, length: int) -> AsyncGenerator[bytes, None]:
-        """The bytes of a range, each verified. Raises ``DamagedBlob`` at the first that is not as it was written."""
+        """The bytes of a range, each verified. Raises ``DamagedBlob`` at the first that is not as it was written.
+
+        Where the bucket validates its checksums, all of an object is held against its own too, before its last bytes
+        are handed out.
+        """
+        digest = self._digest() if length == self.version.size and self.data is None else None
+        if digest is None:
+            pieces = self._stream(start, length)
+            async with aclosing(pieces):
+                async for piece in pieces:
+                    yield piece
+            return
+        held = b""
+        async with aclosing(self._stream(start, length)) as pieces:
+            async for piece in pieces:
+                if held:
+                    yield held
+                digest.update(piece)
+                held = piece
+        digest.check()
+        yield held
+
+    def _digest(self) -> _Digest | None:
+        """What to hold the object against as a whole, if that is wanted and known."""
+        expected = self.version.attributes.digest
+        return _Digest(*expected) if self._validates and expected is not None else None
+
+    async def _stream(self, start: int, length: int) -> AsyncGenerator[bytes, None]:
         stored, blob = self._stored, self.version.blob
         if stored.data is not None:
             yield stored.data[start : start + length]
         elif stored.file is not None and stored.digest is not None:
-            file = self._rooms.blobs.read(stored.file, self.version.size, stored.digest, start, length)
-            async with aclosing(file):
+            extent = Extent(blob or 0, stored.file, self.version.size, stored.digest, start, length, stored.folders)
+            async with aclosing(self._file(extent, stored.file)) as file:
                 async for piece in file:
                     yield piece
         elif blob is not None:
@@ -57,27 +93,70 @@ class Reading:
                 raise errors.DamagedBlob
 
     async def _extent(self, extent: Extent) -> AsyncGenerator[bytes, None]:
-        if extent.file is not None:
-            file = self._rooms.blobs.read(extent.file, extent.size, extent.digest, extent.start, extent.length)
-            async with aclosing(file):
-                async for piece in file:
-                    yield piece
-            return
-        data = await self._rooms.catalog.read(lambda tx: blobs.inline_data(tx, extent.blob))
-        if data is None or xxhash.xxh3_64_digest(data) != extent.digest:
+        if extent.file is None:
+            data = await self._rooms.catalog.read(lambda tx: blobs.inline_data(tx, extent.blob))
+            if data is not None:
+                if xxhash.xxh3_64_digest(data) != extent.digest:
+                    raise errors.DamagedBlob
+                yield data[extent.start : extent.start + extent.length]
+                return
+            extent = await self._moved(extent, errors.DamagedBlob())
+        async with aclosing(self._file(extent, extent.file or b"")) as file:
+            async for piece in file:
+                yield piece
+
+    def _file(self, extent: Extent, name: bytes) -> AsyncGenerator[bytes, None]:
+        """The bytes of a blob that is a file."""
+        if extent.folders == HOME:
+            return self._rooms.blobs.read(name, extent.size, extent.digest, extent.start, extent.length)
+        return self._copies(extent, name)
+
+    async def _copies(self, extent: Extent, name: bytes) -> AsyncGenerator[bytes, None]:
+        """The same where there is a choice of folders, which may change until they are read."""
+        done = 0
+        while True:
+            start, left = extent.start + done, extent.length - done
+            file = self._rooms.blobs.read(name, extent.size, extent.digest, start, left, extent.folders)
+            try:
+                async with aclosing(file):
+                    async for piece in file:
+                        yield piece
+                        done += len(piece)
+            except (errors.DamagedBlob, errors.ServiceUnavailable, errors.FolderMissing) as error:
+                extent = await self._moved(extent, error)
+            else:
+                return
+
+    async def _moved(self, extent: Extent, error: errors.Error) -> Extent:
+        """Where a blob is now that could not be read where it had been. Raises the error where it has not moved."""
+        placed = await self._rooms.catalog.read(lambda tx: copies.placed(tx, extent.blob))
+        if placed is None or placed.file is None or (placed.file, placed.folders) == (extent.file, extent.folders):
+            raise error
+        return msgspec.structs.replace(extent, file=placed.file, digest=placed.digest, folders=placed.folders)
+
+
+class _Digest:
+    """A checksum of a whole object that is being computed, and what it has to be."""
+
+    def __init__(self, kind: str, expected: str) -> None:
+        self._hasher = checksums.new(checksums.DIGESTS[kind])
+        self._expected = expected
+        self.update = self._hasher.update
+
+    def check(self) -> None:
+        """Raises ``DamagedBlob``."""
+        if self._hasher.digest().hex() != self._expected:
             raise errors.DamagedBlob
-        yield data[extent.start : extent.start + extent.length]
 
 
 async def open_reading(
-    rooms: Rooms, principal: Principal, bucket_name: str, action: str, key: str, version_id: str
+    rooms: Rooms, principal: Principal, bucket_name: Name, action: str, key: str, version_id: str
 ) -> Reading:
     """Finds an object that the caller may read.
 
     Raises ``NoSuchBucket``, ``AccessDenied``, ``NoSuchKey``, ``NoSuchVersion``, ``DeleteMarker``,
     ``NamedDeleteMarker``.
     """
-    stored = await rooms.read(
-        principal, bucket_name, action, lambda tx, bucket: versions.read(tx, bucket, key, version_id)
-    )
-    return Reading(rooms, stored)
+    bucket = await rooms.bucket(principal, bucket_name, action)
+    stored = await rooms.catalog.read(lambda tx: versions.read(tx, bucket, key, version_id))
+    return Reading(rooms, bucket, stored)

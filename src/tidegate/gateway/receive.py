@@ -13,11 +13,17 @@ import msgspec
 import xxhash
 
 from tidegate import checksums, errors
-from tidegate.blobs import BlobStore
+from tidegate.blobs import BlobStore, StoredBlob
 from tidegate.catalog.blobs import Content, File, Inline
 from tidegate.gateway.body import Body
+from tidegate.model import Bucket
 
 MD5 = "MD5"
+DELAYED = "delayed"  # write_policy.data: blob files are not waited for
+
+# hashlib lets other threads run while it hashes 2 KiB or more. For content that is small enough to be inline, getting
+# the turn back from the catalog's writer costs more than the hashing.
+_HASHED_AT_ONCE = 2047
 
 
 class Received(msgspec.Struct, frozen=True):
@@ -43,8 +49,10 @@ class Receiver:
         self._store = store
         self._inline_limit = inline_limit
 
-    async def receive(self, body: Body, max_size: int, also: Iterable[str] = ()) -> Received:
-        """Reads a body to its end. ``also`` names digests to compute beside MD5 and what the body itself wants.
+    async def receive(self, bucket: Bucket, body: Body, max_size: int, also: Iterable[str] = ()) -> Received:
+        """Reads a body to its end, for a bucket. ``also`` names digests to compute beside MD5 and what the body wants.
+
+        A mirrored bucket's is not inline, whatever its size: it goes to as many data folders as the bucket says.
 
         Raises ``EntityTooLarge``, what the body raises, and what the disk makes of it.
         """
@@ -58,24 +66,30 @@ class Receiver:
             held.append(piece)
             size += len(piece)
             if size > self._inline_limit:
-                return await self._receive_file(body, pieces, held, hashers, max_size)
+                return await self._receive_file(bucket, body, pieces, held, hashers, max_size)
+        if bucket.copies > 1:
+            return await self._receive_file(bucket, body, pieces, held, hashers, max_size)
         data = bytes(held[0]) if len(held) == 1 else b"".join(held)
         if size > max_size:
             raise errors.EntityTooLarge(ProposedSize=str(size), MaxSizeAllowed=str(max_size))
-        for hasher in hashers.values():
-            hasher.update(data)
+        for start in range(0, size, _HASHED_AT_ONCE):
+            piece = data[start : start + _HASHED_AT_ONCE]
+            for hasher in hashers.values():
+                hasher.update(piece)
         digests = {name: hasher.digest() for name, hasher in hashers.items()}
         return Received(inline(data), size, digests, body.verify(digests))
 
     async def _receive_file(
         self,
+        bucket: Bucket,
         body: Body,
         rest: AsyncIterator[bytes | memoryview],
         held: list[bytes | memoryview],
         hashers: Mapping[str, checksums.Hasher],
         max_size: int,
     ) -> Received:
-        writer = self._store.writer(list(hashers.values()))
+        durable = False if bucket.properties.write_policy.data == DELAYED else None
+        writer = self._store.writer(list(hashers.values()), bucket.copies, body.size or 0, durable=durable)
         try:
             size = 0
             for piece in held:
@@ -95,13 +109,18 @@ class Receiver:
             with contextlib.suppress(errors.Error):
                 await writer.abort()
             raise
-        return Received(File(stored.name, stored.size, stored.digest), stored.size, digests, declared)
+        return Received(in_file(stored), stored.size, digests, declared)
 
     async def discard(self, content: Content) -> None:
         """Removes content that the catalog refused."""
         if isinstance(content, File):
             with contextlib.suppress(errors.Error):
-                await self._store.delete([content.name])
+                await self._store.delete([(content.name, content.folders)])
+
+
+def in_file(stored: StoredBlob) -> File:
+    """Content of a blob file, for the catalog."""
+    return File(stored.name, stored.size, stored.digest, stored.folders)
 
 
 def inline(data: bytes) -> Inline:

@@ -13,7 +13,11 @@ from tidegate.blobs import BlobStore
 from tidegate.catalog import buckets
 from tidegate.catalog.abc import Driver, Reader, Transaction
 from tidegate.catalog.blobs import Content
+from tidegate.catalog.buckets import Name
+from tidegate.gateway.accesses import Accesses
+from tidegate.gateway.permissions import authorise
 from tidegate.gateway.receive import Receiver
+from tidegate.gateway.space import Space
 from tidegate.identity import Identity
 from tidegate.model import Bucket, Principal
 
@@ -27,19 +31,22 @@ class Rooms(msgspec.Struct, frozen=True):
     blobs: BlobStore
     identity: Identity
     receiver: Receiver
+    accesses: Accesses
+    space: Space
 
-    async def bucket(self, principal: Principal, name: str, action: str) -> Bucket:
+    async def bucket(self, principal: Principal, name: Name, action: str) -> Bucket:
         """The bucket, if the caller may do this to it.
 
         ``action`` is Amazon's name of the permission, such as ``s3:GetObject``.
 
-        Raises ``NoSuchBucket``, ``AccessDenied``.
+        Raises ``NoSuchBucket``, ``AmbiguousBucketName``, ``AccessDenied``, and ``NotImplementedByServer`` for
+        what is in a bucket that another provider keeps.
         """
         bucket = await self.catalog.recall(("bucket", name), lambda tx: buckets.get(tx, name))
         authorise(principal, bucket, action)
         return bucket
 
-    async def read(self, principal: Principal, name: str, action: str, function: Callable[[Reader, Bucket], T]) -> T:
+    async def read(self, principal: Principal, name: Name, action: str, function: Callable[[Reader, Bucket], T]) -> T:
         """What the function finds out about a bucket, if the caller may do this to it.
 
         Raises as ``bucket``, and as the function.
@@ -48,7 +55,7 @@ class Rooms(msgspec.Struct, frozen=True):
         return await self.catalog.read(lambda tx: function(tx, bucket))
 
     async def write(
-        self, principal: Principal, name: str, action: str, function: Callable[[Transaction, Bucket], T]
+        self, principal: Principal, name: Name, action: str, function: Callable[[Transaction, Bucket], T]
     ) -> T:
         """As ``read``, in a transaction that writes: the caller is authorised inside it."""
 
@@ -62,7 +69,7 @@ class Rooms(msgspec.Struct, frozen=True):
     async def commit(
         self,
         principal: Principal,
-        name: str,
+        name: Name,
         action: str,
         content: Content,
         function: Callable[[Transaction, Bucket], T],
@@ -79,13 +86,6 @@ class Rooms(msgspec.Struct, frozen=True):
             if error.status < 500 or isinstance(error, errors.InsufficientStorage):
                 await self.receiver.discard(content)
             raise
-
-
-def authorise(principal: Principal, bucket: Bucket, action: str) -> None:
-    """Raises ``AccessDenied`` unless the caller is the bucket's owner or an administrator."""
-    del action  # policies will ask for it
-    if not (principal.is_admin or (principal.id and principal.id == bucket.owner)):
-        raise errors.AccessDenied
 
 
 def now() -> int:

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from tidegate.jobs import garbage
+from tidegate.jobs import digests, dropped, garbage
+from tidegate.jobs.mirror import Mirror
+from tidegate.jobs.work import Work
 
 if TYPE_CHECKING:
     from tidegate.gateway import Gateway
@@ -29,7 +31,12 @@ TICK_SECONDS = 0.5
 CHECKPOINT_SECONDS = 0.5
 COLLECT_SECONDS = 10.0
 FORGET_SECONDS = 300.0
+MIRROR_SECONDS = 1.0
+# How far the copies of the catalog may be behind.
+SHIP_SECONDS = 1.0
 SWEEP_SECONDS = 6 * 3600.0
+DROP_SECONDS = 1.0
+DIGEST_SECONDS = 1.0
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -43,15 +50,23 @@ class Job(msgspec.Struct, frozen=True):
 @asynccontextmanager
 async def run(gateway: Gateway, settings: Settings) -> AsyncIterator[None]:
     """Runs the jobs while the context is open, in this worker or in another one of the same data folder."""
-    started = server_started(settings.data)
+    started = server_started(settings.home)
+    mirror = Mirror(gateway.rooms, gateway.folders, settings.home)
     rooms = gateway.rooms
+    work = Work(gateway, settings.home, started)
     jobs = [
         Job("checkpoint", CHECKPOINT_SECONDS, rooms.catalog.checkpoint),
-        Job("collect", COLLECT_SECONDS, lambda: garbage.collect(rooms, settings.data)),
+        Job("collect", COLLECT_SECONDS, lambda: garbage.collect(rooms, settings.home)),
         Job("forget uploads", FORGET_SECONDS, lambda: garbage.forget_uploads(rooms)),
+        Job("mirror", MIRROR_SECONDS, mirror.run),
+        Job("ship the catalog", SHIP_SECONDS, gateway.folders.ship_catalog),
         Job("sweep", SWEEP_SECONDS, lambda: garbage.sweep(rooms, started)),
+        Job("destroyed buckets", DROP_SECONDS, lambda: dropped.empty(rooms)),
+        Job("checksums", DIGEST_SECONDS, lambda: digests.compute(rooms)),
+        Job("jobs that were started", TICK_SECONDS, work.run),
+        Job("forget jobs", FORGET_SECONDS, work.forget),
     ]
-    lock = os.open(settings.data / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    lock = os.open(settings.home / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     task = asyncio.create_task(_run(lock, jobs), name="jobs")
     try:
         yield

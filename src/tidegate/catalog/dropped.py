@@ -1,0 +1,33 @@
+"""Logs of buckets that were destroyed: they are emptied some rows at a time, and then forgotten.
+
+Nobody can reach what is in them. ``buckets.destroy`` has set their counters to zero.
+"""
+
+from __future__ import annotations
+
+from tidegate.catalog import blobs
+from tidegate.catalog.abc import Reader, Transaction
+
+
+def first(tx: Reader) -> int | None:
+    """A log that is to be emptied."""
+    row = tx.one("SELECT id FROM logs WHERE dropped = 1 ORDER BY id LIMIT 1")
+    return None if row is None else row[0]
+
+
+def empty(tx: Transaction, log: int, limit: int, now: int) -> int:
+    """Drops up to ``limit`` versions of a log, or the log itself where there are none. Returns how many versions.
+
+    The oldest of a key goes first, so that what is left looks as ever to those who check.
+    """
+    for table in ("history", "head"):
+        rows = tx.rows(f"SELECT key, seq, blob FROM {table} WHERE log = ? ORDER BY key DESC, seq LIMIT ?", (log, limit))
+        if found := list(rows):
+            names = [(log, key, seq) for key, seq, _ in found]
+            tx.execute_many(f"DELETE FROM {table} WHERE log = ? AND key = ? AND seq = ?", names)
+            for _, _, blob in found:
+                if blob is not None:
+                    blobs.release(tx, blob, now)
+            return len(found)
+    tx.execute("DELETE FROM logs WHERE id = ?", (log,))
+    return 0

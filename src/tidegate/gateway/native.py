@@ -1,0 +1,107 @@
+"""What AIStore's clients ask of objects, where S3 has no such operation or has it otherwise.
+
+Its rule where the two differ: nothing here makes a version that S3 clients could not read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import msgspec
+
+from tidegate import errors
+from tidegate.catalog import blobs, uploads, versions
+from tidegate.catalog.abc import Reader, Transaction
+from tidegate.catalog.buckets import Name
+from tidegate.catalog.uploads import Completed, Wanted
+from tidegate.gateway.multipart import Expected, compose_parts
+from tidegate.gateway.rooms import Rooms, now
+from tidegate.model import Bucket, ObjectPart, Principal, Version
+
+# Amazon S3: names and values of user metadata have at most 2 KB together. It travels in headers.
+MAX_METADATA = 2048
+
+_ANY_ETAG = ""
+
+
+class Described(msgspec.Struct, frozen=True):
+    """An object, and where it is: ``folders`` has a bit for each data folder, by number, that has every byte of it."""
+
+    bucket: Bucket
+    version: Version
+    folders: int
+    parts: Sequence[ObjectPart]
+
+
+class Native:
+    """The operations. Each raises ``NoSuchBucket``, ``AccessDenied`` and ``NoSuchKey`` beside what it says."""
+
+    def __init__(self, rooms: Rooms) -> None:
+        self._rooms = rooms
+
+    async def describe(self, principal: Principal, bucket_name: Name, key: str) -> Described:
+        """All that is known of an object."""
+
+        def describe(tx: Reader, bucket: Bucket) -> Described:
+            version = versions.get_object(tx, bucket, key)
+            blob = version.blob or 0
+            return Described(bucket, version, blobs.folders_of(tx, blob), blobs.parts_of(tx, blob))
+
+        return await self._rooms.read(principal, bucket_name, "ais:HeadObject", describe)
+
+    async def remove(self, principal: Principal, bucket_name: Name, key: str) -> None:
+        """Deletes an object, which has to be there."""
+
+        def remove(tx: Transaction, bucket: Bucket) -> None:
+            versions.get_object(tx, bucket, key)
+            versions.delete(tx, bucket, key, now())
+
+        await self._rooms.write(principal, bucket_name, "s3:DeleteObject", remove)
+
+    async def set_metadata(
+        self, principal: Principal, bucket_name: Name, key: str, values: Mapping[str, str], *, replace: bool
+    ) -> None:
+        """Sets user metadata in place, beside what is there or instead of it. Names are told apart without regard to
+        case, as in S3. Raises ``MetadataTooLarge``.
+        """
+
+        def set_metadata(tx: Transaction, bucket: Bucket) -> None:
+            version = versions.get_object(tx, bucket, key)
+            given = {name.lower() for name in values}
+            kept = {} if replace else version.attributes.metadata
+            metadata = {name: value for name, value in kept.items() if name.lower() not in given} | dict(values)
+            check_metadata(metadata)
+            attributes = msgspec.structs.replace(version.attributes, metadata=metadata)
+            versions.set_attributes(tx, bucket, key, version, attributes)
+
+        await self._rooms.write(principal, bucket_name, "ais:UpdateObject", set_metadata)
+
+    async def complete(
+        self, principal: Principal, bucket_name: Name, key: str, upload_id: str, etags: Mapping[int, str]
+    ) -> Completed:
+        """Makes an object of the parts of an upload, by their numbers and, where they are given, ETags.
+
+        Parts may be of any size. The same request again gets the same answer. Raises ``NoSuchUpload``,
+        ``InvalidPart``.
+        """
+        modified = now()
+
+        def complete(tx: Transaction, bucket: Bucket) -> Completed:
+            done = uploads.completed(tx, bucket, key, upload_id)
+            stored: Mapping[int, str] = (
+                {part.number: part.etag for part in uploads.parts(tx, upload_id)}
+                if done is None
+                else {part.number: part.etag for part in done.wanted}
+            )
+            wanted = [Wanted(number, etags[number] or stored.get(number, _ANY_ETAG)) for number in sorted(etags)]
+            compose = partial(compose_parts, expected=Expected(), modified=modified)
+            return uploads.complete(tx, bucket, key, upload_id, wanted, compose, min_part_size=0)
+
+        return await self._rooms.write(principal, bucket_name, "s3:PutObject", complete)
+
+
+def check_metadata(metadata: Mapping[str, str]) -> None:
+    """Raises ``MetadataTooLarge``."""
+    if sum(len(name) + len(value) for name, value in metadata.items()) > MAX_METADATA:
+        raise errors.MetadataTooLarge(MaxSizeAllowed=str(MAX_METADATA))
