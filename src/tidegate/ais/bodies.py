@@ -1,0 +1,84 @@
+"""The body of a request that carries an object or a piece of one, held against the checksum that the client said."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+from starlette.requests import Request
+
+from tidegate import checksums, errors
+from tidegate.gateway.appends import bad_checksum
+from tidegate.model import EMPTY
+
+CHECKSUM_TYPE = "ais-checksum-type"
+CHECKSUM_VALUE = "ais-checksum-value"
+NO_CHECKSUM = "none"
+
+# AIStore's newer name for the same algorithm.
+_ALIASES = {"xxhash2": "xxhash"}
+_HEX = re.compile(r"[0-9a-f]*")
+
+
+def declared_checksum(request: Request) -> tuple[str, str] | None:
+    """The type and value of the checksum that the headers promise, as properties of buckets name the type.
+
+    Raises ``InvalidArgument`` for a type that nobody knows, for a value that cannot be one, and for half of the two.
+    """
+    kind, value = request.headers.get(CHECKSUM_TYPE, ""), request.headers.get(CHECKSUM_VALUE, "").lower()
+    kind = _ALIASES.get(kind, kind)
+    if kind in {"", NO_CHECKSUM} and not value:
+        return None
+    if kind not in checksums.DIGESTS:
+        raise errors.InvalidArgument(f'invalid checksum type "{kind}"')
+    size = checksums.ALGORITHMS[checksums.DIGESTS[kind]].size
+    if len(value) != 2 * size or not _HEX.fullmatch(value):
+        raise errors.InvalidArgument(f'invalid {kind} checksum "{value}": not {2 * size} hexadecimal digits')
+    return kind, value
+
+
+class NativeBody:
+    """Implements ``gateway.body.Body`` for one request. Read it once.
+
+    ``expected`` is the checksum that it has to have.
+    """
+
+    def __init__(self, request: Request, expected: tuple[str, str] | None) -> None:
+        self._receive = request.receive
+        length = request.headers.get("content-length")
+        if length is None and "transfer-encoding" not in request.headers:
+            length = "0"
+        self.size = None if length is None else int(length)  # the server has let nothing through but digits
+        self._expected = expected
+        self.algorithms: Sequence[str] = [] if expected is None else [checksums.DIGESTS[expected[0]]]
+
+    async def __aiter__(self) -> AsyncIterator[bytes | memoryview]:
+        left = self.size
+        if left == 0:
+            return
+        more = True
+        while more:
+            message = await self._receive()
+            if message["type"] != "http.request":
+                raise errors.ClientDisconnected
+            data: bytes = message.get("body", b"")
+            more = message.get("more_body", False)
+            if data:
+                if left is not None:
+                    left -= len(data)
+                yield data
+        if left:
+            raise errors.IncompleteBody
+
+    def verify(self, digests: Mapping[str, bytes]) -> Mapping[str, str]:
+        if self._expected is not None:
+            kind, expected = self._expected
+            actual = digests[checksums.DIGESTS[kind]].hex()
+            if actual != expected:
+                raise bad_checksum(kind, expected, actual)
+        return EMPTY
+
+
+def open_body(request: Request) -> NativeBody:
+    """The body with what its headers promise. Raises as ``declared_checksum``."""
+    return NativeBody(request, declared_checksum(request))
