@@ -17,7 +17,7 @@ hypothesis.settings.register_profile("ci", hypothesis.settings.get_profile("defa
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 # What would lead a client or server under test away from the test's own settings.
-_AMBIENT_PREFIXES = ("AWS_", "MINIO_", "RCLONE_", "S3CMD_", "TIDEGATE_")
+_AMBIENT_PREFIXES = ("AIS_", "AWS_", "MINIO_", "RCLONE_", "S3CMD_", "TIDEGATE_")
 _AMBIENT = {"AIS_ENDPOINT", "ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"}
 
 

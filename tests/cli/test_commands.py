@@ -14,10 +14,10 @@ from tests.durability.client import Client
 from tests.durability.folder import LARGE, execute, files, query
 from tidegate import __version__
 from tidegate.catalog.check import Fault
-from tidegate.jobs.fsck import CATALOG_DAMAGED, SECRET_UNREADABLE
+from tidegate.jobs.fsck import CATALOG_DAMAGED, FOLDER_MISSING, SECRET_UNREADABLE
 from tidegate.testing import serve
 
-COMMANDS = ("serve", "user", "key", "fsck", "gc", "backup", "restore")
+COMMANDS = ("serve", "user", "key", "folder", "fsck", "gc", "backup", "restore", "recover")
 
 
 def test_help_names_every_command() -> None:
@@ -100,5 +100,5 @@ def test_gc_grace_that_is_no_time(tmp_path: Path, grace: str) -> None:
 def test_findings_are_documented() -> None:
     """docs/operations.md says of every name that fsck may print what it means."""
     text = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
-    for name in (*Fault, CATALOG_DAMAGED, SECRET_UNREADABLE):
+    for name in (*Fault, CATALOG_DAMAGED, FOLDER_MISSING, SECRET_UNREADABLE):
         assert f"`{name}`" in text

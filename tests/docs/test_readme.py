@@ -51,6 +51,8 @@ def test_client_examples_work_as_printed(language: str, text: str, tmp_path: Pat
         if language == "python":
             (tmp_path / "example.py").write_text(example, encoding="utf-8")
             assert run("python example.py", tmp_path) == "b'hello'\n"
+        elif "ais " in example:
+            assert run(example, tmp_path).splitlines()[-1].split()[0] == "readme.md"
         elif "aws" in example:
             assert "README.md" in run(example, tmp_path).splitlines()[-1]
         else:
