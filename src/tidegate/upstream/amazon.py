@@ -1,0 +1,230 @@
+"""Where a bucket of Amazon's, or of any other S3, is and how requests to it are signed.
+
+Signatures and credentials are awscrt's, which every other SDK of Amazon's uses too: access keys of the environment, the
+profiles of ``~/.aws`` (static keys, roles, ``credential_process``), web identities, containers and instances. It cannot
+do single sign-on by itself: such a profile is told to use ``credential_process``. Where there are no credentials at
+all, requests are anonymous, which is what public buckets ask for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from configparser import ConfigParser, Error
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from tidegate import errors
+from tidegate.properties.tree import ExtraAWS
+from tidegate.upstream.wire import Origin, Request, encode, origin
+
+if TYPE_CHECKING:
+    from awscrt.auth import AwsCredentials, AwsCredentialsProvider
+
+DEFAULT_REGION: Final = "us-east-1"
+SHA256: Final = "x-amz-content-sha256"
+UNSIGNED: Final = "UNSIGNED-PAYLOAD"
+
+# Credentials that say nothing of their end are looked up again after this, as files change; none at all, sooner.
+_KEEP_SECONDS: Final = 300.0
+_NONE_SECONDS: Final = 60.0
+# Before credentials end, new ones are fetched.
+_MARGIN_SECONDS: Final = 120.0
+# An instance's credentials come in milliseconds; a process that asks somebody may take a while.
+_FETCH_SECONDS: Final = 60.0
+
+
+class Account(msgspec.Struct, frozen=True):
+    """How a bucket is reached: the region it is taken to be in, the endpoint if it is not Amazon's, the profile."""
+
+    region: str
+    endpoint: str
+    profile: str
+
+
+def account(extra: ExtraAWS, environment: Mapping[str, str]) -> Account:
+    """From the bucket's properties, else the environment, else the profile.
+
+    The environment's names are those of Amazon's SDKs, and ``S3_ENDPOINT``, which is AIStore's.
+    """
+    profile = extra.profile or environment.get("AWS_PROFILE", "")
+    told = _profile(profile or "default", environment)
+    region = (
+        extra.cloud_region
+        or environment.get("AWS_REGION")
+        or environment.get("AWS_DEFAULT_REGION")
+        or told.get("region")
+        or DEFAULT_REGION
+    )
+    endpoint = (
+        extra.endpoint
+        or environment.get("AWS_ENDPOINT_URL_S3")
+        or environment.get("AWS_ENDPOINT_URL")
+        or environment.get("S3_ENDPOINT")
+        or told.get("endpoint_url")
+        or ""
+    )
+    return Account(region, endpoint, profile)
+
+
+def place(account: Account, region: str, bucket: str) -> tuple[Origin, str]:
+    """Where requests for a bucket go, and what comes before a key in their paths (``/bucket`` or nothing).
+
+    A bucket without a name is the service, which lists buckets. Amazon's own buckets are virtual hosts, as far as its
+    certificates go: a name with a dot has none.
+    """
+    root = f"/{encode(bucket)}" if bucket else ""
+    if account.endpoint:
+        return origin(account.endpoint), root
+    domain = f"s3.{encode(region)}.amazonaws.com{'.cn' if region.startswith('cn-') else ''}"
+    if not bucket or "." in bucket or "_" in bucket or bucket != bucket.lower():
+        return Origin("https", domain, None), root
+    return Origin("https", f"{bucket}.{domain}", None), ""
+
+
+class Signer:
+    """Signs requests with the credentials of a profile, or those that the environment has."""
+
+    def __init__(self, uri: str, account: Account, environment: Mapping[str, str]) -> None:
+        self._uri = uri
+        self._profile = account.profile
+        self._environment = environment
+        self._credentials: AwsCredentials | None = None
+        self._until = 0.0
+        self._fetching = asyncio.Lock()
+
+    async def sign(self, request: Request, region: str) -> Request:
+        """The request with a signature (version 4), or as it is where there are no credentials.
+
+        The hash of a body is taken from ``x-amz-content-sha256`` if it is there. Raises ``RemoteDenied`` where a
+        profile has no credentials.
+        """
+        credentials = await self._current()
+        if credentials is None:
+            return request
+        return await _signed(request, region, credentials)
+
+    async def _current(self) -> AwsCredentials | None:
+        async with self._fetching:
+            if time.time() >= self._until:
+                self._credentials = await asyncio.to_thread(self._fetch)
+                self._until = _until(self._credentials)
+            return self._credentials
+
+    def _fetch(self) -> AwsCredentials | None:
+        # It costs 27 ms and 5 MB to import, so it waits for the first bucket that is Amazon's.
+        from awscrt.auth import AwsCredentials, AwsCredentialsProvider  # noqa: PLC0415
+
+        environment = self._environment
+        if not self._profile and environment.get("AWS_ACCESS_KEY_ID") and environment.get("AWS_SECRET_ACCESS_KEY"):
+            return AwsCredentials(  # type: ignore[no-untyped-call]
+                environment["AWS_ACCESS_KEY_ID"],
+                environment["AWS_SECRET_ACCESS_KEY"],
+                environment.get("AWS_SESSION_TOKEN") or None,
+            )
+        config, keys = _files(environment)
+        name = self._profile or "default"
+        providers: list[Callable[[], AwsCredentialsProvider]] = [
+            partial(
+                AwsCredentialsProvider.new_profile,
+                profile_name=name,
+                config_filepath=str(config),
+                credentials_filepath=str(keys),
+            )
+        ]
+        if not self._profile:
+            providers.append(AwsCredentialsProvider.new_default_chain)
+        for provider in providers:
+            try:
+                future = provider().get_credentials()  # type: ignore[no-untyped-call]
+                found: AwsCredentials = future.result(_FETCH_SECONDS)
+            except Exception:  # noqa: BLE001, S112 - awscrt raises RuntimeError and Exception; the next one may have some
+                continue
+            return found
+        if self._profile:
+            raise errors.RemoteDenied(f"{self._uri}: {_why(name, environment)}")
+        return None
+
+
+async def _signed(request: Request, region: str, credentials: AwsCredentials) -> Request:
+    from awscrt import auth, http  # noqa: PLC0415 - as above
+
+    hash_of_body = request.headers.get(SHA256) or (UNSIGNED if request.body else auth.AwsSignedBodyValue.EMPTY_SHA256)
+    provider = auth.AwsCredentialsProvider.new_static(  # type: ignore[no-untyped-call]
+        credentials.access_key_id, credentials.secret_access_key, credentials.session_token
+    )
+    configuration = auth.AwsSigningConfig(  # type: ignore[no-untyped-call]
+        credentials_provider=provider,
+        region=region,
+        service="s3",
+        use_double_uri_encode=False,
+        should_normalize_uri_path=False,  # "a//b" and "a/../b" are keys
+        signed_body_value=hash_of_body,
+        signed_body_header_type=auth.AwsSignedBodyHeaderType.X_AMZ_CONTENT_SHA_256,
+    )
+    pairs = [(name, _as_signed(value)) for name, value in request.headers.items() if name != SHA256]
+    names = {name for name, _ in pairs}
+    unsigned = http.HttpRequest(
+        request.method, request.target, http.HttpHeaders([("host", request.origin.authority), *pairs])
+    )
+    signed = await asyncio.wrap_future(auth.aws_sign_request(unsigned, configuration))  # type: ignore[no-untyped-call]
+    added = {name.lower(): value for name, value in signed.headers if name.lower() not in names}
+    return msgspec.structs.replace(request, headers={**request.headers, **added})
+
+
+def _as_signed(value: str) -> str:
+    """A header's value, which is Latin-1 for bytes, as the text that awscrt makes the same bytes of."""
+    try:
+        return value.encode("latin-1").decode()
+    except UnicodeError:
+        raise errors.InvalidArgument("a header or metadata that is not UTF-8 cannot be sent to the remote") from None
+
+
+def _until(credentials: AwsCredentials | None) -> float:
+    """When to look for credentials again, in seconds since the epoch."""
+    now = time.time()
+    if credentials is None:
+        return now + _NONE_SECONDS
+    ends: datetime | None = credentials.expiration
+    return now + _KEEP_SECONDS if ends is None else ends.astimezone(UTC).timestamp() - _MARGIN_SECONDS
+
+
+def _why(name: str, environment: Mapping[str, str]) -> str:
+    told = _profile(name, environment)
+    if not told:
+        return f'the server\'s AWS configuration has no profile "{name}"'
+    if any(key.startswith("sso_") for key in told):
+        return (
+            f'the AWS profile "{name}" needs single sign-on: make one with '
+            f'"credential_process = aws configure export-credentials --profile {name} --format process"'
+        )
+    return f'the AWS profile "{name}" gives no credentials'
+
+
+def _files(environment: Mapping[str, str]) -> tuple[Path, Path]:
+    """The configuration and the file of keys."""
+    home = Path(environment.get("HOME") or Path.home()) / ".aws"
+    return (
+        Path(environment.get("AWS_CONFIG_FILE") or home / "config"),
+        Path(environment.get("AWS_SHARED_CREDENTIALS_FILE") or home / "credentials"),
+    )
+
+
+def _profile(name: str, environment: Mapping[str, str]) -> Mapping[str, str]:
+    """What the files say of a profile; nothing where they do not know it."""
+    config, keys = _files(environment)
+    told: dict[str, str] = {}
+    for path, section in ((keys, name), (config, name if name == "default" else f"profile {name}")):
+        parser = ConfigParser(interpolation=None, strict=False)
+        try:
+            parser.read(path, encoding="utf-8")
+        except (Error, OSError, UnicodeDecodeError):
+            continue
+        if parser.has_section(section):
+            told.update(parser.items(section))
+    return told
