@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+_SERVER_FAULT = 500  # RFC 9110 section 15.6
+
 
 class Error(Exception):
     """A fault with an S3 code. ``fields`` are extra elements of the error document, such as ``BucketName``."""
@@ -28,6 +30,11 @@ class Error(Exception):
             self.message = message
         self.fields = fields
         super().__init__(self.message)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is the server's fault, not the client's."""
+        return self.status >= _SERVER_FAULT
 
 
 # --- the request itself is malformed ---------------------------------------------------------------------------------
@@ -159,8 +166,11 @@ class ClientDisconnected(Error):
 
 
 class AccessDenied(Error):
+    """``bucket`` is the URI of the bucket that it is about, where it is about one. S3's clients do not see it."""
+
     status = 403
     message = "Access Denied"
+    bucket: str = ""
 
 
 class BucketAccessDenied(Error):

@@ -22,6 +22,9 @@ EMPTY: Mapping[str, str] = MappingProxyType({})
 
 STANDARD = "STANDARD"
 NULL_VERSION = "null"  # the id that a null version is called by
+# What a checksum of an object is of.
+FULL_OBJECT = "FULL_OBJECT"
+COMPOSITE = "COMPOSITE"
 
 
 class Versioning(StrEnum):
@@ -70,18 +73,20 @@ class Bucket(msgspec.Struct, frozen=True):
 class Attributes(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is stored with an object beside its bytes.
 
-    ``headers`` are the stored HTTP headers by lower-case name; ``metadata`` is the user's, by lower-case name without
-    ``x-amz-meta-``; ``checksums`` maps an algorithm's S3 name (``CRC64NVME``) to its base64 value. ``digest`` is the
-    checksum that the bucket's properties ask for, as ``("xxhash", "05967d5390ac53b0")``; None while nobody has computed
-    it.
+    ``headers`` are the stored HTTP headers by lower-case name; ``metadata`` is the user's, by the name that it was
+    given without ``x-amz-meta-``: in lower case from S3, in any case from the native API; ``checksums`` maps an
+    algorithm's S3 name (``CRC64NVME``) to its base64 value. ``digest`` is the checksum that the bucket's properties ask
+    for, as ``("xxhash", "05967d5390ac53b0")``; None while nobody has computed it. ``source`` is for the copy of an
+    object that another provider keeps: the provider (``aws``), and its id of the version, empty where it has none.
     """
 
     headers: Mapping[str, str] = {}
     metadata: Mapping[str, str] = {}
     checksums: Mapping[str, str] = {}
-    checksum_type: str = ""  # FULL_OBJECT or COMPOSITE; empty where there is no checksum
+    checksum_type: str = ""  # empty where there is no checksum
     website_redirect: str = ""
     digest: tuple[str, str] | None = None
+    source: tuple[str, str] | None = None
 
 
 class Version(msgspec.Struct, frozen=True):

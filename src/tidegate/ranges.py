@@ -35,3 +35,16 @@ def evaluate(header: str, size: int) -> tuple[int, int] | None:
     if first > last:
         raise errors.InvalidRange(ActualObjectSize=str(size), RangeRequested=header)
     return first, last - first + 1
+
+
+def expected(header: str) -> tuple[int | None, int | None]:
+    """What a Range header selects of an object whose size is not known: from which byte to before which, None for the
+    end. The first is None where that depends on the size.
+    """
+    match = _RANGE.fullmatch(header)
+    if match is None or max(len(match[1]), len(match[2])) > _MAX_DIGITS:
+        return 0, None
+    if not match[1]:
+        return (None if match[2] else 0), None
+    first, stop = int(match[1]), int(match[2]) + 1 if match[2] else None
+    return (0, None) if stop is not None and stop <= first else (first, stop)

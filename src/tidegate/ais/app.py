@@ -12,9 +12,10 @@ from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tidegate import errors
-from tidegate.ais import authn, buckets, cluster, faults, objects
+from tidegate.ais import absent, authn, buckets, cluster, faults, objects
 from tidegate.ais.call import Call
 from tidegate.model import ANONYMOUS, EVERYONE, Principal
+from tidegate.telemetry import failures
 
 if TYPE_CHECKING:
     from tidegate.gateway import Gateway
@@ -24,7 +25,6 @@ logger = logging.getLogger(__name__)
 
 Handler = Callable[[Call], Awaitable[Response]]
 
-SERVER_FAULT = 500
 ROOT = "/v1/"
 
 # Method, path, handler. The operation that metrics and the access log show is the handler's name.
@@ -33,6 +33,7 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     *buckets.ROUTES,
     *objects.ROUTES,
     *authn.ROUTES,
+    *absent.ROUTES,
 )
 # What anybody may ask for: how the server is, and a token.
 OPEN: frozenset[Handler] = frozenset({cluster.health, authn.login})
@@ -55,6 +56,7 @@ class Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = False
+        request_id = scope["tidegate.request_id"] = failures.new_request_id()
 
         async def watched(message: MutableMapping[str, Any]) -> None:
             nonlocal started
@@ -68,11 +70,12 @@ class Door:
         except (errors.ClientDisconnected, ClientDisconnect):
             return
         except Exception as error:
+            if not started or failures.is_known(error):  # else who breaks the connection tells
+                names = request.path_params
+                failures.log(logger, error, request_id, names.get("bucket"), names.get("key"), has_started=started)
             if started:
                 raise  # the connection breaks: what was sent so far must not look complete
             known = error if isinstance(error, errors.Error) else errors.Error()
-            if known.status >= SERVER_FAULT and not isinstance(known, errors.NotImplementedByServer):
-                logger.exception("%s %s failed", request.method, request.url.path)
             scope["tidegate.error"] = known.code
             await faults.response(request, known)(scope, receive, send)
 

@@ -59,7 +59,7 @@ def of_version(version: Version, props: Collection[str] = PROPS) -> Headers:
     if "version" in props and (shown := shown_version(version)):
         headers.append(("ais-version", shown))
     if "custom" in props:
-        headers += [(custom.HEADER, line) for line in custom.lines(version.attributes.metadata)]
+        headers += [(custom.HEADER, line) for line in custom.lines(custom.of_version(version))]
     if "etag" in props:
         headers.append(("etag", f'"{version.etag}"'))
     if "last-modified" in props:
@@ -74,7 +74,7 @@ async def of_description(call: Call, described: Described, props: Collection[str
         ("content-length", str(version.size)),
         ("content-type", CONTENT_TYPE),
         ("accept-ranges", "bytes"),
-        ("ais-present", "true"),
+        ("ais-present", "true" if described.is_present else "false"),
         *of_version(version, props),
     ]
     if "name" in props:
@@ -86,7 +86,7 @@ async def of_description(call: Call, described: Described, props: Collection[str
             cluster = await call.gateway.system.identify()
             headers.append(("ais-location", nodes.location(cluster, having[0] if having else "")))
         if "copies" in props:
-            headers += [("ais-mirror-copies", str(len(having))), ("ais-mirror-paths", f"[{','.join(having)}]")]
+            headers += [("ais-mirror-copies", str(described.copies)), ("ais-mirror-paths", f"[{','.join(having)}]")]
     if "chunked" in props and described.parts:
         headers.append(("ais-chunks-count", str(len(described.parts))))
         headers.append(("ais-chunks-max-chunk-size", str(max(part.size for part in described.parts))))

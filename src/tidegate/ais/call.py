@@ -14,6 +14,9 @@ from tidegate.names import AIS, BucketName, parse_namespace, provider_of
 
 T = TypeVar("T")
 
+# What AIStore takes for true.
+_YES = frozenset({"1", "t", "true", "y", "yes", "on"})
+
 # An action message holds names and properties; the longest list of names that the SDK sends fits many times.
 MAX_MESSAGE = 64 * 1024 * 1024
 
@@ -52,6 +55,10 @@ class Call(msgspec.Struct, frozen=True):
     def key(self) -> str:
         """The object's name in the path."""
         return str(self.request.path_params["key"])
+
+    def has_set(self, name: str) -> bool:
+        """Whether a parameter of the query says yes."""
+        return self.request.query_params.get(name, "").lower() in _YES
 
     async def body(self, limit: int = MAX_MESSAGE) -> bytes:
         """The whole body of a message. Raises ``EntityTooLarge``."""

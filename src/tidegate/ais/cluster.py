@@ -16,12 +16,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 from starlette.responses import Response
 
 from tidegate import __version__, errors
 from tidegate.ais import authn, gotime, nodes, work
-from tidegate.ais.buckets import properties
+from tidegate.ais.answers import as_json
+from tidegate.ais.buckets import every_bucket, properties
 from tidegate.ais.call import Action, Call, Properties, decode
 from tidegate.gateway.configuration import Changed
 from tidegate.gateway.space import Disk
@@ -39,12 +39,6 @@ NODE_HEADER = "Ais-Node-Id"
 _TRANSIENT = "transient"
 # A catalog that takes longer is not ready.
 READY_SECONDS = 2.0
-# How many buckets are read from the catalog at a time.
-_STEP = 1000
-
-
-def _json(document: object) -> Response:
-    return Response(msgspec.json.encode(document), media_type="application/json")
 
 
 # --- what there is to know ------------------------------------------------------------------------------------------
@@ -54,7 +48,7 @@ async def show_map(call: Call) -> Response:
     """The map of the cluster: this server, as a proxy and as a target."""
     cluster = await call.gateway.system.cluster(call.principal)
     proxy, target = nodes.proxy(cluster, call.request), nodes.target(cluster, call.request)
-    return _json(
+    return as_json(
         {
             "pmap": {proxy["daemon_id"]: proxy},
             "tmap": {target["daemon_id"]: target},
@@ -70,41 +64,37 @@ async def show_buckets(call: Call) -> Response:
     """The buckets that the caller may list with their properties, by provider and namespace."""
     cluster = await call.gateway.system.cluster(call.principal)
     providers: dict[str, dict[str, dict[str, object]]] = {}
-    after: str | None = ""
-    while after is not None:
-        page = await call.gateway.buckets.list(call.principal, after=after, limit=_STEP)
-        for bucket in page.buckets:
-            namespace = f"#{bucket.namespace}" if bucket.namespace else ""
-            providers.setdefault(bucket.provider, {}).setdefault(namespace, {})[bucket.name] = properties(bucket)
-        after = page.last
-    return _json({"uuid": cluster.uuid, "version": str(nodes.MAP_VERSION), "providers": providers, "ext": None})
+    async for bucket in every_bucket(call):
+        namespace = f"#{bucket.namespace}" if bucket.namespace else ""
+        providers.setdefault(bucket.provider, {}).setdefault(namespace, {})[bucket.name] = properties(bucket)
+    return as_json({"uuid": cluster.uuid, "version": str(nodes.MAP_VERSION), "providers": providers, "ext": None})
 
 
 async def show_configuration(call: Call) -> Response:
     """The configuration in force, defaults included."""
-    return _json(present(await call.gateway.configuration.get(call.principal)))
+    return as_json(present(await call.gateway.configuration.get(call.principal)))
 
 
 async def show_node(call: Call) -> Response:
     """This node, as the map has it."""
-    return _json(nodes.proxy(await call.gateway.system.cluster(call.principal), call.request))
+    return as_json(nodes.proxy(await call.gateway.system.cluster(call.principal), call.request))
 
 
 async def show_node_status(call: Call) -> Response:
     """How this node is, and what is stored on it."""
     cluster = await call.gateway.system.cluster(call.principal)
-    return _json(_status(nodes.target(cluster, call.request), await call.gateway.system.status(call.principal)))
+    return as_json(_status(nodes.target(cluster, call.request), await call.gateway.system.status(call.principal)))
 
 
 async def show_system(call: Call) -> Response:
     """Memory and load of the machine."""
-    return _json(_machine(await call.gateway.system.status(call.principal)))
+    return as_json(_machine(await call.gateway.system.status(call.principal)))
 
 
 async def show_mountpaths(call: Call) -> Response:
     """The names of the data folders."""
     status = await call.gateway.system.status(call.principal)
-    return _json({"available": [disk.name for disk in status.disks], "waiting_dd": [], "disabled": []})
+    return as_json({"available": [disk.name for disk in status.disks], "waiting_dd": [], "disabled": []})
 
 
 async def show_all_statuses(call: Call) -> Response:
@@ -112,7 +102,7 @@ async def show_all_statuses(call: Call) -> Response:
     cluster = await call.gateway.system.cluster(call.principal)
     status = await call.gateway.system.status(call.principal)
     proxy, target = nodes.proxy(cluster, call.request), nodes.target(cluster, call.request)
-    return _json({"proxy": _status(proxy, status), "target": {nodes.target_id(cluster): _status(target, status)}})
+    return as_json({"proxy": _status(proxy, status), "target": {nodes.target_id(cluster): _status(target, status)}})
 
 
 async def show_all_systems(call: Call) -> Response:
@@ -120,7 +110,7 @@ async def show_all_systems(call: Call) -> Response:
     cluster = await call.gateway.system.cluster(call.principal)
     status = await call.gateway.system.status(call.principal)
     machine = _machine(status)
-    return _json(
+    return as_json(
         {
             "proxy": {nodes.proxy_id(cluster): machine},
             "target": {nodes.target_id(cluster): {**machine, "capacity": _capacity(status.disks)}},
@@ -131,13 +121,13 @@ async def show_all_systems(call: Call) -> Response:
 async def show_remote_clusters(call: Call) -> Response:
     """The other clusters that are attached: there are none."""
     await call.gateway.system.cluster(call.principal)
-    return _json({"a": [], "ver": "0"})
+    return as_json({"a": [], "ver": "0"})
 
 
 async def show_backends(call: Call) -> Response:
     """The other providers whose buckets can be read and written: none yet."""
     await call.gateway.system.cluster(call.principal)
-    return _json([])
+    return as_json([])
 
 
 async def show_target_addresses(call: Call) -> Response:
@@ -205,8 +195,7 @@ async def _ask(call: Call, *queries: Mapping[str, Query]) -> Response:
 
 async def health(call: Call) -> Response:
     """Whether this process answers; with ``readiness`` or ``prr`` also whether it can read and write its catalog."""
-    query = call.request.query_params
-    if _is_set(query.get("readiness")) or _is_set(query.get("prr")):
+    if call.has_set("readiness") or call.has_set("prr"):
         try:
             async with asyncio.timeout(READY_SECONDS):
                 await call.gateway.check()
@@ -254,16 +243,12 @@ async def _set(call: Call, changes: Mapping[str, object]) -> Response:
 
 
 def _changed(changed: Changed) -> Response:
-    return _json({"restart": changed.restart})
+    return as_json({"restart": changed.restart})
 
 
 def _refuse_transient(call: Call) -> None:
-    if _is_set(call.request.query_params.get(_TRANSIENT)):
+    if call.has_set(_TRANSIENT):
         raise errors.NotImplementedByServer("A change of the configuration that is forgotten is not implemented.")
-
-
-def _is_set(value: str | None) -> bool:
-    return value is not None and value.lower() in {"1", "t", "true", "y", "yes", "on"}
 
 
 _ACTIONS: Final[Mapping[str, Act]] = MappingProxyType(
@@ -330,23 +315,6 @@ def _utc(microseconds: int) -> str:
     return gotime.write("2006-01-02 15:04:05.000", microseconds)
 
 
-# --- what is not done -----------------------------------------------------------------------------------------------
-
-_ABSENT: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "sort": "Sorting archives anew (dSort)",
-        "etl": "Transforming objects (ETL)",
-        "download": "Downloading from the web into a bucket",
-    }
-)
-
-
-async def absent_service(call: Call) -> Response:
-    """A service of AIStore's that this system does not have."""
-    service = call.request.url.path.split("/")[2]
-    raise errors.NotImplementedByServer(f"{_ABSENT[service]} is not implemented.")
-
-
 ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/v1/health", health),
     ("GET", "/v1/daemon", daemon),
@@ -354,10 +322,4 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/v1/reverse/daemon", reverse_daemon),
     ("PUT", "/v1/cluster", change_cluster),
     ("PUT", "/v1/cluster/set-config", set_configuration_by_query),
-    *(
-        (method, path, absent_service)
-        for service in _ABSENT
-        for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-        for path in (f"/v1/{service}", f"/v1/{service}/{{rest:path}}")
-    ),
 )

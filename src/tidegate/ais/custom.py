@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from tidegate import errors
+from tidegate.model import Version
 
 HEADER = "ais-custom-md"
 
@@ -57,6 +58,19 @@ def checked(pairs: Mapping[str, str]) -> dict[str, str]:
             raise errors.InvalidArgument(f'invalid custom metadata: "{name}" is there twice, but for its case')
         names.add(name.lower())
     return dict(pairs)
+
+
+def of_version(version: Version) -> Mapping[str, str]:
+    """An object's custom metadata.
+
+    AIStore has there too what another provider calls an object of its own: its ETag in quotes, the provider, and the
+    version.
+    """
+    if version.attributes.source is None:
+        return version.attributes.metadata
+    source, version_id = version.attributes.source
+    named = {"ETag": f'"{version.etag}"', "source": source, "version": version_id}
+    return {**version.attributes.metadata, **{name: value for name, value in named.items() if value}}
 
 
 def lines(metadata: Mapping[str, str]) -> list[str]:

@@ -80,7 +80,7 @@ def _message(request: Request, error: errors.Error) -> str:
         uri = _uri(request)
         return f"{uri} does not exist" if uri else error.message
     if isinstance(error, errors.AccessDenied) and error.message == errors.AccessDenied.message:
-        bucket = _bucket_uri(request)
+        bucket = error.bucket or _bucket_uri(request)
         return f'{FORBIDDEN}, bucket "{bucket}"' if bucket else FORBIDDEN
     return error.message
 

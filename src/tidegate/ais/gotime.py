@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
 
+from tidegate.preconditions import SECOND
+
 RFC822: Final = "02 Jan 06 15:04 MST"
 
 # Longer than any layout that makes sense.
 MAX_LAYOUT = 128
-
-_MICROSECONDS = 1_000_000
 
 # All times are UTC. What strftime says differently on other systems is put together here.
 _ELEMENTS: Final[Mapping[str, Callable[[datetime], str]]] = MappingProxyType(
@@ -57,7 +57,7 @@ _ELEMENT = re.compile("|".join([_FRACTION.pattern, *map(re.escape, sorted(_ELEME
 
 def write(layout: str, microseconds: int) -> str:
     """A time, in microseconds since the epoch, as the layout has it."""
-    seconds, fraction = divmod(microseconds, _MICROSECONDS)
+    seconds, fraction = divmod(microseconds, SECOND)
     time = datetime.fromtimestamp(seconds, UTC).replace(microsecond=fraction)
     return _ELEMENT.sub(lambda found: _element(found[0], time), layout)
 

@@ -10,17 +10,20 @@ import asyncio
 import secrets
 from collections.abc import Callable, Iterator
 from enum import IntFlag
+from typing import TypedDict
 
 import msgspec
 from starlette.responses import Response
 
 from tidegate import errors
 from tidegate.ais import custom, gotime, nodes
+from tidegate.ais.absent import INVENTORIES
+from tidegate.ais.answers import as_json
 from tidegate.ais.call import Action, Call, decode_optional
 from tidegate.ais.entries import IS_CACHED, IS_DIRECTORY, Item, JSONItem, with_members
 from tidegate.ais.streams import unless_gone
 from tidegate.gateway import Details, Entry
-from tidegate.model import NULL_VERSION, Version
+from tidegate.model import NULL_VERSION, Bucket, Version
 from tidegate.names import BucketName
 
 # AIStore: names in one page, where the client names no number, or a larger one.
@@ -63,10 +66,21 @@ class Flag(IntFlag):
     NBI = 1 << 15
 
 
+# What has no listing: then it is what is cached.
+_CANNOT_LIST = frozenset({"ht"})
+
+
+class _Place(TypedDict):
+    prefix: str
+    delimiter: str
+    after: str
+    limit: int
+
+
 _REFUSED = {
     Flag.DELETED: "Listing objects that are marked for deletion is not implemented.",
     Flag.DIFF: "Comparing a bucket with its remote one is not implemented.",
-    Flag.NBI: "Inventories of buckets are not implemented.",
+    Flag.NBI: INVENTORIES,
 }
 
 
@@ -103,7 +117,8 @@ class _Wanted:
         for text in (message.prefix, message.continuation_token, message.start_after):
             _check_text(text)
         self.props = _props(message.props, flags)
-        self.is_empty = Flag.NOT_CACHED in flags  # what we have is here: there is nothing that is not
+        self.only_cached = Flag.CACHED in flags
+        self.not_cached = Flag.NOT_CACHED in flags
         self.has_directories = Flag.NO_DIRS not in flags
         self.has_members = Flag.ARCH_DIR in flags
         self.delimiter = DIRECTORY if Flag.NO_RECURSION in flags else ""
@@ -154,7 +169,7 @@ async def list_objects(call: Call, action: Action) -> Response:
         for item in items
     ]
     document = {"uuid": uuid, "continuation_token": token, "entries": entries, "flags": 0}
-    return Response(msgspec.json.encode(document), media_type="application/json")
+    return as_json(document)
 
 
 async def _page(call: Call, bucket: BucketName, wanted: _Wanted) -> tuple[list[Item], str]:
@@ -163,24 +178,30 @@ async def _page(call: Call, bucket: BucketName, wanted: _Wanted) -> tuple[list[I
     Where entries are left out it goes on until there are enough: the SDK stumbles over a page that is empty and not the
     last. An archive's files are all on the page of the archive, however many that makes.
     """
-    if wanted.is_empty:
-        await call.gateway.buckets.list_objects(call.principal, bucket, prefix="", delimiter="", after="", limit=1)
-        return [], ""
+    known, _ = await call.gateway.buckets.list_objects(
+        call.principal, bucket, prefix="", delimiter="", after="", limit=0
+    )
+    if wanted.not_cached and not known.is_elsewhere:
+        return [], ""  # what we have is here: there is nothing that is not
+    only_here = wanted.only_cached or remote_provider(known) in _CANNOT_LIST
     items: list[Item] = []
     after: str | None = wanted.after
     show = await _presentation(call, wanted) if wanted.has_details else None
     while after is not None and len(items) < wanted.limit:
         room = min(STEP, wanted.limit - len(items))
-        if show is None:
-            _, page = await call.gateway.buckets.list_objects(
-                call.principal, bucket, prefix=wanted.prefix, delimiter=wanted.delimiter, after=after, limit=room
-            )
-            found = [_plain(entry, wanted) for entry in page.entries]
+        place: _Place = {"prefix": wanted.prefix, "delimiter": wanted.delimiter, "after": after, "limit": room}
+        if show is None and not known.is_elsewhere:
+            _, page = await call.gateway.buckets.list_objects(call.principal, bucket, **place)
+            found = [_plain(entry, wanted, IS_CACHED) for entry in page.entries]
         else:
             _, page, details = await call.gateway.buckets.list_details(
-                call.principal, bucket, prefix=wanted.prefix, delimiter=wanted.delimiter, after=after, limit=room
+                call.principal, bucket, only_here=only_here, **place
             )
-            found = [show(each) for each in details]
+            found = [
+                _shown(entry, details.get(entry.key), show, wanted)
+                for entry in page.entries
+                if not (wanted.not_cached and entry.key in details)
+            ]
         directories = [Item(prefix, f=IS_DIRECTORY) for prefix in page.prefixes]
         step = _merged(found, directories if wanted.has_directories else [])
         after = page.last
@@ -195,13 +216,28 @@ async def _page(call: Call, bucket: BucketName, wanted: _Wanted) -> tuple[list[I
     return items, after or ""
 
 
+def remote_provider(bucket: Bucket) -> str:
+    """Who keeps what is in a bucket."""
+    return bucket.properties.backend_bck.provider or bucket.provider
+
+
 def _merged(objects: list[Item], directories: list[Item]) -> list[Item]:
     """Both in one order. Text is in order of its code points, which is that of its bytes in UTF-8."""
     return sorted(objects + directories, key=lambda item: item.n) if directories else objects
 
 
-def _plain(entry: Entry, wanted: _Wanted) -> Item:
-    return Item(entry.key, s=entry.size if "size" in wanted.props else 0, f=IS_CACHED)
+def _plain(entry: Entry, wanted: _Wanted, flags: int) -> Item:
+    return Item(entry.key, s=entry.size if "size" in wanted.props else 0, f=flags)
+
+
+def _shown(entry: Entry, details: Details | None, show: Callable[[Details], Item] | None, wanted: _Wanted) -> Item:
+    """An object of another provider's. Its size is what that says, whatever was cached once."""
+    if details is None:
+        item = _plain(entry, wanted, 0)
+        return msgspec.structs.replace(item, m=", ".join(_times(entry.etag, entry.modified, wanted)))
+    if show is None:
+        return _plain(entry, wanted, IS_CACHED)
+    return msgspec.structs.replace(show(details), s=entry.size if "size" in wanted.props else 0)
 
 
 async def _presentation(call: Call, wanted: _Wanted) -> Callable[[Details], Item]:
@@ -228,7 +264,7 @@ async def _presentation(call: Call, wanted: _Wanted) -> Callable[[Details], Item
             place(details),
             ", ".join(_custom(version, wanted)),
             version.size if "size" in props else 0,
-            details.folders.bit_count() if "copies" in props else 0,
+            details.copies if "copies" in props else 0,
             IS_CACHED,
         )
 
@@ -236,7 +272,11 @@ async def _presentation(call: Call, wanted: _Wanted) -> Callable[[Details], Item
 
 
 def shown_version(version: Version) -> str:
-    """An object's version as AIStore shows it: the count of its writes, or S3's id where the bucket keeps history."""
+    """An object's version as AIStore shows it: the count of its writes, or S3's id where the bucket keeps history, or
+    its provider's where another one has it.
+    """
+    if version.attributes.source is not None and version.attributes.source[1]:
+        return version.attributes.source[1]
     if version.version_id not in {"", NULL_VERSION}:
         return version.version_id
     return "" if version.writes is None else str(version.writes)
@@ -253,8 +293,12 @@ def _readable(line: str) -> str:
 def _custom(version: Version, wanted: _Wanted) -> Iterator[str]:
     """Custom metadata as ``key=value``. An entry has no place of its own for an ETag and a time of writing."""
     if "custom" in wanted.props:
-        yield from map(_readable, custom.lines(version.attributes.metadata))
+        yield from map(_readable, custom.lines(custom.of_version(version)))
+    yield from _times(version.etag, version.modified, wanted)
+
+
+def _times(etag: str, modified: int, wanted: _Wanted) -> Iterator[str]:
     if "etag" in wanted.props:
-        yield f'ETag="{version.etag}"'
+        yield f'ETag="{etag}"'
     if "last-modified" in wanted.props:
-        yield f"LastModified={gotime.write(wanted.layout, version.modified)}"
+        yield f"LastModified={gotime.write(wanted.layout, modified)}"

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from tidegate import errors, ranges
 from tidegate.ais import archives, attributes, batch, custom, multipart, work
+from tidegate.ais.absent import ETL, refusal
 from tidegate.ais.bodies import NativeBody, declared_checksum, open_body
 from tidegate.ais.call import Action, Call, decode
 from tidegate.ais.streams import Stream, begun
@@ -18,6 +19,7 @@ from tidegate.gateway.copying import Source
 from tidegate.gateway.multipart import MAX_OBJECT_SIZE
 from tidegate.gateway.native import check_metadata
 from tidegate.gateway.objects import NewObject
+from tidegate.gateway.reading import Span
 from tidegate.gateway.selection import check_key
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 APPEND_HANDLE = "ais-append-handle"
 RENAME = ("ais:MoveObject",)
 NULL = b"null"
+# AIStore's values of ``presence`` that mean what is here, and not what another provider has.
+_PRESENT = frozenset({"2", "3", "4"})
 
 
 class _Key(Convertor[str]):
@@ -55,6 +59,8 @@ def object_key(call: Call) -> str:
 async def head_object(call: Call) -> Response:
     props = attributes.wanted_props(call.request.query_params)
     described = await call.gateway.native.describe(call.principal, call.bucket, object_key(call))
+    if call.request.query_params.get("presence") in _PRESENT and not described.is_present:
+        raise errors.NoSuchKey(f"{call.bucket.uri}/{call.key} is not in the cluster", Key=call.key)
     return attributes.respond(await attributes.of_description(call, described, props))
 
 
@@ -62,12 +68,19 @@ async def get_object(call: Call) -> Response:
     _refuse_transformation(call)
     if archives.is_wanted(call):
         return await archives.get(call, object_key(call))
-    reading = await call.gateway.objects.read(call.principal, call.bucket, object_key(call))
+    wanted = call.request.headers.get("range", "")
+    reading = await call.gateway.objects.read(
+        call.principal,
+        call.bucket,
+        object_key(call),
+        span=Span(*ranges.expected(wanted)),
+        latest=call.request.query_params.get("latest-ver", "").lower() in {"true", "1", "yes", "on"},
+    )
     version = reading.version
     start, length, status = 0, version.size, 200
     headers: attributes.Headers = [("content-type", attributes.CONTENT_TYPE), ("accept-ranges", "bytes")]
     headers += attributes.of_version(version)
-    selected = ranges.evaluate(call.request.headers.get("range", ""), version.size)
+    selected = ranges.evaluate(wanted, version.size)
     if selected is not None:
         start, length = selected
         status = 206
@@ -144,7 +157,8 @@ async def delete_object(call: Call) -> Response:
     if action.action == "mpt-abort":
         return await multipart.abort(call, key)
     if action.action in {"evict-listrange", "evict-objects"}:
-        raise errors.InvalidArgument(f"{call.bucket.uri}/{key} is nowhere else: an object of ais:// is never evicted")
+        await call.gateway.native.evict(call.principal, call.bucket, key)
+        return attributes.respond([])
     if action.action:
         raise _unknown(action)
     await call.gateway.native.remove(call.principal, call.bucket, key)
@@ -155,7 +169,7 @@ async def patch_object(call: Call) -> Response:
     """Sets custom metadata: beside what is there, or instead of it."""
     action = await call.action()
     values = custom.parse_values(decode(action.value, dict[str, str]) if bytes(action.value) != NULL else {})
-    replace = call.request.query_params.get("set-new-custom", "").lower() in {"true", "1", "yes", "on"}
+    replace = call.has_set("set-new-custom")
     await call.gateway.native.set_metadata(call.principal, call.bucket, object_key(call), values, replace=replace)
     return attributes.respond([])
 
@@ -191,12 +205,14 @@ async def post_objects(call: Call) -> Response:
 
 
 def _unknown(action: Action) -> errors.Error:
-    return errors.NotImplementedByServer(f'The action "{action.action[:100]}" on an object is not implemented.')
+    return refusal(action.action) or errors.NotImplementedByServer(
+        f'The action "{action.action[:100]}" on an object is not implemented.'
+    )
 
 
 def _refuse_transformation(call: Call) -> None:
     if call.request.query_params.get("etl_name"):
-        raise errors.NotImplementedByServer("Transformations of objects (ETL) are not implemented.")
+        raise errors.NotImplementedByServer(ETL)
 
 
 _OBJECT = "/v1/objects/{bucket}/{key:key}"

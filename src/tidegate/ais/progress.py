@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -11,7 +10,8 @@ import msgspec
 from starlette.responses import Response
 
 from tidegate import errors
-from tidegate.ais import nodes
+from tidegate.ais import gotime, nodes
+from tidegate.ais.answers import as_json, identity
 from tidegate.ais.call import Call, decode
 from tidegate.gateway.assignments import Kind
 from tidegate.names import BucketName
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # How Go writes no time at all.
 _NO_TIME: Final = "0001-01-01T00:00:00Z"
-_MICROSECONDS: Final = 1_000_000
+_RFC3339: Final = "2006-01-02T15:04:05.000000Z07:00"
 _NANOSECONDS_EACH: Final = 1000
 # Names that people know kinds by, beside the ones that clients send.
 _DISPLAYED: Final[Mapping[str, str]] = MappingProxyType(
@@ -34,6 +34,8 @@ _DISPLAYED: Final[Mapping[str, str]] = MappingProxyType(
         "rename-bucket": Kind.MOVE_BUCKET,
         "copy-objects": Kind.COPY_OBJECTS,
         "delete-objects": Kind.DELETE_OBJECTS,
+        "prefetch-objects": Kind.PREFETCH_OBJECTS,
+        "evict-objects": Kind.EVICT_OBJECTS,
         "promote-files": Kind.PROMOTE,
     }
 )
@@ -61,21 +63,21 @@ async def show_job(call: Call) -> Response:
     """Whether a job, or the newest of a kind, has ended, and how."""
     asked = await _asked(call, Asked)
     if asked.job:
-        return _json(_status(await call.gateway.jobs.get(call.principal, asked.job)))
+        return as_json(_status(await call.gateway.jobs.get(call.principal, asked.job)))
     found = await call.gateway.jobs.list(call.principal, kind_of(asked.kind))
     if not found:
         raise errors.NoSuchJob(f'there is no job of kind "{asked.kind}"')
-    return _json(_status(found[0]))
+    return as_json(_status(found[0]))
 
 
 async def list_jobs(call: Call) -> Response:
     """The same of all jobs that are remembered."""
-    return _json([_status(job) for job in await _list(call)])
+    return as_json([_status(job) for job in await _list(call)])
 
 
 async def list_running_jobs(call: Call) -> Response:
     """Names of jobs that have not ended, each with its kind."""
-    return _json([f"{job.kind}[{job.id}]" for job in await _list(call, only_pending=True)])
+    return as_json([f"{job.kind}[{job.id}]" for job in await _list(call, only_pending=True)])
 
 
 async def show_progress(call: Call) -> Response:
@@ -90,7 +92,7 @@ async def show_progress(call: Call) -> Response:
     else:
         found = await call.gateway.jobs.list(call.principal, kind_of(asked.kind))
     node = nodes.target_id(await call.gateway.system.identify())
-    return _json({node: [_snapshot(job) for job in found]})
+    return as_json({node: [_snapshot(job) for job in found]})
 
 
 async def _asked(call: Call, kind: type[Asked]) -> Asked:
@@ -122,15 +124,15 @@ def _status(job: Job) -> dict[str, object]:
 
 def _snapshot(job: Job) -> dict[str, object]:
     broken_off = _has_broken_off(job)
-    source = None if job.source is None else _shown(job.source.name)
-    destination = None if job.destination is None else _shown(job.destination.name)
+    source = None if job.source is None else identity(job.source.name)
+    destination = None if job.destination is None else identity(job.destination.name)
     return {
         "ext": None,
         "id": job.id,
         "kind": job.kind,
         "start-time": _time(job.started or job.created),
         "end-time": _time(job.ended),
-        "bck": source or destination or _shown(BucketName("")),
+        "bck": source or destination or identity(BucketName("")),
         "src-bck": source,
         "dst-bck": destination,
         "ctlmsg": "" if job.total is None else f"{job.objects} of {job.total} objects",
@@ -154,17 +156,7 @@ def _has_broken_off(job: Job) -> bool:
     return job.is_over and not job.has_finished
 
 
-def _shown(name: BucketName) -> dict[str, object]:
-    return {"name": name.name, "provider": name.provider, "namespace": {"uuid": "", "name": name.namespace}}
-
-
 def _time(microseconds: int | None) -> str:
     if microseconds is None:
         return _NO_TIME
-    seconds, fraction = divmod(microseconds, _MICROSECONDS)
-    moment = datetime.fromtimestamp(seconds, UTC).replace(microsecond=fraction)
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def _json(value: object) -> Response:
-    return Response(msgspec.json.encode(value), media_type="application/json")
+    return gotime.write(_RFC3339, microseconds)

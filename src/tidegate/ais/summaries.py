@@ -15,6 +15,7 @@ import msgspec
 from starlette.responses import Response
 
 from tidegate import errors
+from tidegate.ais.answers import as_json, identity
 from tidegate.ais.call import Action, Call, decode_optional
 from tidegate.gateway import Sizes
 from tidegate.model import Bucket
@@ -25,7 +26,7 @@ _ID = "summary-"
 
 
 class SummaryMessage(msgspec.Struct, frozen=True):
-    """``cached`` and ``present`` change nothing: all that a bucket of ours has is both."""
+    """``cached`` or ``present``: what a remote has is not counted. All that a bucket of ours has is both."""
 
     uuid: str = ""
     prefix: str = ""
@@ -62,24 +63,24 @@ async def summarise(call: Call, action: Action, buckets: Iterable[BucketName]) -
         return Response(wanted, HTTPStatus.ACCEPTED, media_type="text/plain")
     if message.uuid != wanted:
         raise errors.InvalidArgument(f'job "{message.uuid}" does not exist')
-    found = [await summary(call, bucket, message.prefix) for bucket in buckets]
-    return Response(msgspec.json.encode(found), media_type="application/json")
+    counts_remote = not (message.cached or message.present)
+    found = [await summary(call, bucket, message.prefix, counts_remote=counts_remote) for bucket in buckets]
+    return as_json(found)
 
 
-async def summary(call: Call, name: BucketName, prefix: str) -> dict[str, object]:
-    """The summary of a bucket. Counts all that is under the prefix."""
+async def summary(call: Call, name: BucketName, prefix: str, *, counts_remote: bool) -> dict[str, object]:
+    """The summary of a bucket. Counts all that is under the prefix; if it is wanted, also what another provider has."""
     bucket, sizes = await call.gateway.buckets.sizes(call.principal, name, prefix)
-    return _shown(bucket, sizes, await call.gateway.system.room())
+    there = await call.gateway.buckets.sizes_elsewhere(call.principal, name, prefix) if counts_remote else None
+    return _shown(bucket, sizes, there, await call.gateway.system.room())
 
 
-def _shown(bucket: Bucket, sizes: Sizes, room: int) -> dict[str, object]:
+def _shown(bucket: Bucket, sizes: Sizes, there: Sizes | None, room: int) -> dict[str, object]:
     """Numbers of 64 bits are text, as AIStore has them."""
     on_disk = sizes.bytes * bucket.copies
     return {
-        "name": bucket.name,
-        "provider": bucket.provider,
-        "namespace": {"uuid": "", "name": bucket.namespace},
-        "ObjCount": {"obj_count_present": str(sizes.objects), "obj_count_remote": "0"},
+        **identity(bucket.identity),
+        "ObjCount": {"obj_count_present": str(sizes.objects), "obj_count_remote": str(there.objects if there else 0)},
         "ObjSize": {
             "obj_min_size": sizes.smallest,
             "obj_avg_size": sizes.bytes // sizes.objects if sizes.objects else 0,
@@ -88,7 +89,7 @@ def _shown(bucket: Bucket, sizes: Sizes, room: int) -> dict[str, object]:
         "TotalSize": {
             "size_on_disk": str(on_disk),
             "size_all_present_objs": str(sizes.bytes),
-            "size_all_remote_objs": "0",
+            "size_all_remote_objs": str(there.bytes if there else 0),
             "total_disks_size": str(room),
         },
         "used_pct": 100 * on_disk // room if room else 0,

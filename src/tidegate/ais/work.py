@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from tidegate import errors
 from tidegate.ais import progress
+from tidegate.ais.absent import refusal
 from tidegate.ais.call import Action, Call, decode, decode_optional
 from tidegate.ais.progress import Asked, kind_of
 from tidegate.gateway.assignments import Kind
@@ -61,6 +62,10 @@ class _Selected(msgspec.Struct):
 
     def selection(self) -> Selection:
         return parse(self.objnames, self.template)
+
+
+class _Prefetch(_Selected):
+    latest: bool = msgspec.field(default=False, name="latest-ver")
 
 
 class _Copy(msgspec.Struct):
@@ -139,13 +144,16 @@ async def delete_objects(call: Call, action: Action) -> Response:
 
 
 async def evict_objects(call: Call, action: Action) -> Response:
-    decode(action.value, _Selected).selection()
-    return _started(await call.gateway.jobs.evict(call.principal, call.bucket))
+    wanted = decode(action.value, _Selected)
+    return _started(await call.gateway.jobs.evict(call.principal, call.bucket, wanted.selection()))
 
 
 async def prefetch_objects(call: Call, action: Action) -> Response:
-    decode(action.value, _Selected).selection()
-    return _started(await call.gateway.jobs.prefetch(call.principal, call.bucket))
+    wanted = decode(action.value, _Prefetch)
+    job = await call.gateway.jobs.prefetch(
+        call.principal, call.bucket, wanted.selection(), latest=wanted.latest, goes_on=wanted.coer
+    )
+    return _started(job)
 
 
 async def archive_objects(call: Call, action: Action) -> Response:
@@ -195,7 +203,7 @@ async def start_job(call: Call, action: Action) -> Response:
         raise errors.InvalidArgument(
             f'a job of kind "{kind}" needs to be told more: start it with a request of its own'
         )
-    raise errors.NotImplementedByServer(_ABSENT.get(kind, f'Jobs of kind "{kind}" are not implemented.'))
+    raise refusal(kind) or errors.NotImplementedByServer(f'Jobs of kind "{kind}" are not implemented.')
 
 
 async def stop_job(call: Call, action: Action) -> Response:
@@ -225,35 +233,6 @@ def _started(job: Job) -> Response:
     return Response(job.id, media_type="text/plain")
 
 
-def _absent(what: str) -> Act:
-    async def refuse(call: Call, action: Action) -> Response:
-        del call
-        raise errors.NotImplementedByServer(_ABSENT.get(action.action, what))
-
-    return refuse
-
-
-# What we do not do, by the kind of job or the action that would start it.
-_ABSENT: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "rebalance": "Rebalancing is not implemented: there is one node, and nothing to move between nodes.",
-        "resilver": "Resilvering is not implemented: copies are brought where they belong without being asked to.",
-        "ec-encode": "Erasure coding is not implemented: mirror a bucket instead (mirror.copies).",
-        "etl-bck": "Transformations of objects (ETL) are not implemented.",
-        "etl-listrange": "Transformations of objects (ETL) are not implemented.",
-        "etl-inline": "Transformations of objects (ETL) are not implemented.",
-        "dsort": "Re-sharding (dSort) is not implemented.",
-        "download": "The downloader is not implemented.",
-        "blob-download": "Downloading blobs is not implemented.",
-        "rechunk": "Chunking objects anew is not implemented: their bytes stay as they were written.",
-        "create-inventory": "Inventories of buckets are not implemented: a listing costs what it shows.",
-        "destroy-inventory": "Inventories of buckets are not implemented.",
-        "show-inventory": "Inventories of buckets are not implemented.",
-        "load-lom-cache": "There is no cache of metadata to warm up.",
-    }
-)
-
-
 # --- what others have of this ----------------------------------------------------------------------------------------
 
 # Actions on ``/v1/buckets/{bucket}`` that start jobs, by method and action.
@@ -268,22 +247,9 @@ BUCKET_ACTIONS: Final[Mapping[tuple[str, str], Act]] = MappingProxyType(
         ("DELETE", "delete-listrange"): delete_objects,
         ("DELETE", "evict-listrange"): evict_objects,
     }
-    | {
-        (method, action): _absent(_ABSENT[action])
-        for method, action in (
-            ("POST", "etl-bck"),
-            ("POST", "etl-listrange"),
-            ("POST", "ec-encode"),
-            ("POST", "rechunk"),
-            ("POST", "create-inventory"),
-            ("DELETE", "destroy-inventory"),
-        )
-    }
 )
 # Actions on ``/v1/objects/{bucket}`` (POST), by action.
-OBJECT_ACTIONS: Final[Mapping[str, Act]] = MappingProxyType(
-    {"promote": promote_files, "blob-download": _absent(_ABSENT["blob-download"])}
-)
+OBJECT_ACTIONS: Final[Mapping[str, Act]] = MappingProxyType({"promote": promote_files})
 # ``GET /v1/cluster?what=`` and actions of ``PUT /v1/cluster``.
 CLUSTER_QUERIES: Final[Mapping[str, Query]] = MappingProxyType(
     {

@@ -56,6 +56,9 @@ class BlobStore(Protocol):
     def there(self) -> int:
         """The folders whose disks are there."""
 
+    async def refresh(self) -> None:
+        """Sees which folders' disks are there right now."""
+
     @property
     def leaving(self) -> int:
         """The folders that are to be given up."""

@@ -40,11 +40,12 @@ class LocalBlobs:
     """Implements ``BlobStore``, with the home folder's files in ``home``. To be made and used on one event loop.
 
     ``durable`` False leaves it to the system when bytes reach the disk: they survive a killed process, not a power cut.
-    ``on_damage`` is told of a blob by name when a copy of it turned out to be damaged or gone.
+    ``on_damage`` is told of a blob by name when a copy of it turned out to be damaged or gone, and returns whether that
+    is news, which the log should have.
     """
 
     def __init__(
-        self, home: Path, *, durable: bool = True, on_damage: Callable[[bytes], None] = lambda _name: None
+        self, home: Path, *, durable: bool = True, on_damage: Callable[[bytes], bool] = lambda _name: True
     ) -> None:
         self._home = Folder(0, home)
         self._folders = {0: self._home}
@@ -94,6 +95,9 @@ class LocalBlobs:
         """Sees which folders are there, and what is free. Blocks: to be called in a thread."""
         for folder in list(self._folders.values()):
             folder.look()
+
+    async def refresh(self) -> None:
+        await self.run(self.look)
 
     def others(self, tried: set[int]) -> list[Folder]:
         """The folders that may take a blob beside those tried, the emptiest first."""
@@ -259,8 +263,8 @@ class LocalBlobs:
         await self.run(folder.look)
         if not folder.is_there:
             return errors.FolderMissing()
-        logger.warning("a copy of the blob %s in %s is damaged, unreadable or gone", name.hex(), folder.blobs)
-        self.on_damage(name)
+        if self.on_damage(name):
+            logger.warning("a copy of the blob %s in %s is damaged, unreadable or gone", name.hex(), folder.blobs)
         return error
 
     def _complete(self, name: bytes, size: int, folders: int) -> int:

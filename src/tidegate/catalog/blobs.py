@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from enum import IntEnum
 from functools import reduce
-from operator import and_
+from operator import or_
 
 import msgspec
 
@@ -89,6 +89,15 @@ class Leaf(msgspec.Struct, frozen=True):
     file: bytes | None
     data: bytes | None
     folders: int
+
+
+class Whereabouts(msgspec.Struct, frozen=True):
+    """The data folders, a bit for each, that have any of a blob's bytes; and how many copies there are of each byte, at
+    least.
+    """
+
+    folders: int
+    copies: int
 
 
 _encode_parts = msgspec.msgpack.Encoder().encode
@@ -198,13 +207,16 @@ def inline_data(tx: Reader, blob: int) -> bytes | None:
     return None if row is None else row[0]
 
 
-def folders_of(tx: Reader, blob: int) -> int:
-    """The data folders that have every byte of a blob."""
+def whereabouts(tx: Reader, blob: int) -> Whereabouts:
+    """Where a blob is. Reads all parts of a composed one, if there is more than one folder where they can be."""
     row = tx.one("SELECT kind, folders FROM blobs WHERE id = ?", (blob,))
-    if row is None or row[0] != Kind.COMPOSED:
-        return 0 if row is None else int(row[1])
-    sources = "SELECT DISTINCT b.folders FROM blob_parts p JOIN blobs b ON b.id = p.source WHERE p.blob = ?"
-    return reduce(and_, (int(folders) for (folders,) in tx.rows(sources, (blob,))), -1)
+    if row is None:
+        return Whereabouts(0, 0)
+    found = [int(row[1])]
+    if row[0] == Kind.COMPOSED and tx.one("SELECT 1 FROM folders WHERE number > 0 LIMIT 1") is not None:
+        sources = "SELECT DISTINCT b.folders FROM blob_parts p JOIN blobs b ON b.id = p.source WHERE p.blob = ?"
+        found = [int(folders) for (folders,) in tx.rows(sources, (blob,))] or found
+    return Whereabouts(reduce(or_, found), min(folders.bit_count() for folders in found))
 
 
 def parts_of(tx: Reader, blob: int) -> tuple[ObjectPart, ...]:
@@ -213,14 +225,20 @@ def parts_of(tx: Reader, blob: int) -> tuple[ObjectPart, ...]:
     return () if row is None or row[0] is None else _decode_parts(row[0])
 
 
-def release(tx: Transaction, blob: int, now: int) -> None:
-    """Drops one reference. The last one makes an inline blob vanish and any other garbage."""
-    row = tx.one("SELECT refs, kind FROM blobs WHERE id = ?", (blob,))
+def release(tx: Transaction, blob: int, now: int, *, is_handed_over: bool = False) -> None:
+    """Drops one reference. The last one makes an inline blob vanish and any other garbage.
+
+    Those who still refer to the blob may want fewer copies of it: that is counted, but for one ``is_handed_over`` to
+    somebody who wants as many.
+    """
+    row = tx.one("SELECT refs, kind, copies FROM blobs WHERE id = ?", (blob,))
     if row is None:
         return
-    refs, kind = row
+    refs, kind, wanted = row
     if refs > 1:
         tx.execute("UPDATE blobs SET refs = refs - 1 WHERE id = ?", (blob,))
+        if wanted != 1 and not is_handed_over:
+            mirrored.recount(tx)
     elif kind == Kind.INLINE:
         tx.execute("DELETE FROM blobs WHERE id = ?", (blob,))
         tx.execute("DELETE FROM small_blobs WHERE id = ?", (blob,))

@@ -143,9 +143,11 @@ def delete(tx: Transaction, bucket: Bucket) -> None:
     As in S3, uploads that are under way do not keep a bucket alive: they can no longer be reached, and
     ``uploads.abandon`` sweeps them up.
     """
-    for table in ("head", "history"):
-        if tx.one(f"SELECT 1 FROM {table} WHERE log = ? LIMIT 1", (bucket.log,)) is not None:
-            raise errors.BucketNotEmpty(BucketName=bucket.name)
+    if not is_empty(tx, bucket):
+        raise errors.BucketNotEmpty(BucketName=bucket.name)
+    if any(tx.one(f"SELECT 1 FROM {table} WHERE log = ? LIMIT 1", (bucket.log,)) for table in ("partials", "intents")):
+        destroy(tx, bucket)  # what is only a cache keeps no bucket alive
+        return
     tx.touch_names()
     tx.execute("DELETE FROM logs WHERE id = ?", (bucket.log,))
     tx.execute("DELETE FROM buckets WHERE id = ?", (bucket.id,))
@@ -156,6 +158,33 @@ def destroy(tx: Transaction, bucket: Bucket) -> None:
     tx.touch_names()
     tx.execute("UPDATE logs SET dropped = 1, objects = 0, bytes = 0 WHERE id = ?", (bucket.log,))
     tx.execute("DELETE FROM buckets WHERE id = ?", (bucket.id,))
+
+
+def renew_log(tx: Transaction, bucket: Bucket) -> None:
+    """Gives a bucket an empty log: what was in the other one is forgotten, in constant time."""
+    log = tx.sequence()
+    tx.touch_names()
+    tx.execute("INSERT INTO logs (id) VALUES (?)", (log,))
+    tx.execute("UPDATE buckets SET log = ? WHERE id = ?", (log, bucket.id))
+    tx.execute("UPDATE logs SET dropped = 1, objects = 0, bytes = 0 WHERE id = ?", (bucket.log,))
+
+
+def is_empty(tx: Reader, bucket: Bucket) -> bool:
+    """Whether a bucket's log has no version."""
+    return all(
+        tx.one(f"SELECT 1 FROM {table} WHERE log = ? LIMIT 1", (bucket.log,)) is None for table in ("head", "history")
+    )
+
+
+def backed_by(tx: Reader, name: BucketName) -> list[Bucket]:
+    """The buckets of ours that show what is in another provider's."""
+    every = map(_bucket, tx.rows(f"SELECT {_COLUMNS} FROM buckets WHERE provider = 'ais' AND properties IS NOT NULL"))
+    return [
+        bucket
+        for bucket in every
+        if (backend := bucket.properties.backend_bck).name
+        and BucketName(backend.name, backend.provider, backend.namespace.name) == name
+    ]
 
 
 def rename(tx: Transaction, bucket: Bucket, to: BucketName) -> None:

@@ -13,6 +13,7 @@ import msgspec
 
 from tidegate.catalog.abc import Reader
 from tidegate.catalog.blobs import Kind
+from tidegate.catalog.fills import CHUNK
 from tidegate.model import NULL_VERSION
 
 
@@ -28,6 +29,7 @@ class Fault(StrEnum):
     BYTES_ORPHANED = "bytes-orphaned"
     RANGES_ORPHANED = "ranges-orphaned"
     PART_ORPHANED = "part-orphaned"
+    INTENT_ORPHANED = "intent-orphaned"
     REFERENCES_WRONG = "references-wrong"
     GARBAGE_MISSING = "garbage-missing"
     GARBAGE_WRONG = "garbage-wrong"
@@ -41,6 +43,9 @@ class Fault(StrEnum):
     LOG_ORPHANED = "log-orphaned"
     COUNTERS_WRONG = "counters-wrong"
     KEY_ORPHANED = "key-orphaned"
+    CHUNK_ORPHANED = "chunk-orphaned"
+    PARTIAL_ORPHANED = "partial-orphaned"
+    PARTIAL_WRONG = "partial-wrong"
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -60,6 +65,7 @@ class Problem(msgspec.Struct, frozen=True):
     part: int | None = None
     blob: int | None = None
     access_key: str = ""
+    partial: int | None = None
     since: int = 0
     off_by: int = 0
     bytes_off_by: int = 0
@@ -175,6 +181,40 @@ def _orphans(tx: Reader) -> Iterator[Problem]:
         yield Problem(Fault.KEY_ORPHANED, f"an access key of {user}, who does not exist", access_key=key)
 
 
+def _partials(tx: Reader) -> Iterator[Problem]:
+    """What has arrived of another provider's object belongs to a partial of a bucket, whose chunks are what they should
+    be and are counted.
+    """
+    for (partial,) in tx.rows("SELECT DISTINCT partial FROM fills WHERE partial NOT IN (SELECT id FROM partials)"):
+        yield Problem(Fault.CHUNK_ORPHANED, "chunks of an object that is not arriving", partial=partial)
+    for partial, log, key in tx.rows(
+        """SELECT id, log, key FROM partials WHERE log NOT IN (SELECT log FROM buckets)
+           AND log NOT IN (SELECT id FROM logs WHERE dropped = 1)"""
+    ):
+        yield Problem(Fault.PARTIAL_ORPHANED, "an object arrives in no bucket", log, key, partial=partial)
+    for partial, log, key, missing, has in tx.rows(
+        """SELECT p.id, p.log, p.key, p.missing, coalesce(f.has, 0) FROM partials p LEFT JOIN (
+               SELECT f.partial, count(*) AS has,
+                   sum(b.id IS NULL OR b.size <> min(?1, p.size - f.number * ?1)) AS wrong
+               FROM fills f JOIN partials p ON p.id = f.partial LEFT JOIN blobs b ON b.id = f.blob
+               WHERE f.blob IS NOT NULL GROUP BY f.partial) f ON f.partial = p.id
+           WHERE f.wrong OR coalesce(f.has, 0) + p.missing
+               <> CASE WHEN p.remote IS NULL THEN 0 ELSE (p.size + ?1 - 1) / ?1 END""",
+        (CHUNK,),
+    ):
+        detail = f"{has} chunks of an arriving object are here, {missing} are said to be missing, or one is wrong"
+        yield Problem(Fault.PARTIAL_WRONG, detail, log, key, partial=partial)
+
+
+def _intents(tx: Reader) -> Iterator[Problem]:
+    """A write that is on its way to another provider, or in doubt, is one of a bucket."""
+    for log, key in tx.rows(
+        """SELECT log, key FROM intents WHERE log NOT IN (SELECT log FROM buckets)
+           AND log NOT IN (SELECT id FROM logs WHERE dropped = 1)"""
+    ):
+        yield Problem(Fault.INTENT_ORPHANED, "a write of an object in no bucket", log, key)
+
+
 def _references(tx: Reader) -> Iterator[Problem]:
     """A blob counts what refers to it. A reference to none is found where it stands."""
     for blob, counted, refs in tx.rows(
@@ -182,6 +222,7 @@ def _references(tx: Reader) -> Iterator[Problem]:
                SELECT blob, 1 AS counted, 0 AS refs, 0 AS present FROM head WHERE blob IS NOT NULL
                UNION ALL SELECT blob, 1, 0, 0 FROM history WHERE blob IS NOT NULL
                UNION ALL SELECT blob, 1, 0, 0 FROM upload_parts
+               UNION ALL SELECT blob, 1, 0, 0 FROM fills WHERE blob IS NOT NULL
                UNION ALL SELECT source, 1, 0, 0 FROM blob_parts
                UNION ALL SELECT id, 0, refs, 1 FROM blobs)
            GROUP BY blob HAVING sum(counted) <> sum(refs) AND sum(present)"""
@@ -266,6 +307,8 @@ CHECKS: tuple[Check, ...] = (
     _logs,
     _counters,
     _orphans,
+    _partials,
+    _intents,
     _references,
     _garbage,
     _versions,
@@ -314,6 +357,11 @@ def places(tx: Reader, blobs: Collection[int]) -> Iterator[tuple[int, Place]]:
         ):
             for damaged in needed.get(blob, ()):
                 yield damaged, Place(names.get(log, ""), _text(key), version_id or NULL_VERSION)
+    for log, key, blob in tx.rows(
+        "SELECT p.log, p.key, f.blob FROM fills f JOIN partials p ON p.id = f.partial WHERE f.blob IS NOT NULL"
+    ):
+        for damaged in needed.get(blob, ()):
+            yield damaged, Place(names.get(log, ""), _text(key))
     for upload, number, blob in tx.rows("SELECT upload, number, blob FROM upload_parts"):
         for damaged in needed.get(blob, ()):
             yield damaged, _part_place(tx, upload, number)

@@ -209,6 +209,14 @@ def ask(tx: Transaction, bucket: int, before: int, after: int) -> None:
         begin(tx, TaskKind.COUNT)
 
 
+def recount(tx: Transaction) -> None:
+    """Somebody who asked for copies of a blob has let go of it, and others still refer to it: has a count begin, unless
+    one waits to. One that has begun (it knows its ``total`` then) may have missed this.
+    """
+    if tx.one("SELECT 1 FROM mirror_tasks WHERE kind = ? AND total = 0", (TaskKind.COUNT,)) is None:
+        begin(tx, TaskKind.COUNT)
+
+
 def begin(tx: Transaction, kind: TaskKind, subject: int = 0, copies: int = 1) -> None:
     """Begins a task, or begins it again."""
     tx.execute("DELETE FROM mirror_tasks WHERE kind = ? AND subject = ?", (kind, subject))

@@ -5,7 +5,7 @@ Nobody can reach what is in them. ``buckets.destroy`` has set their counters to 
 
 from __future__ import annotations
 
-from tidegate.catalog import blobs
+from tidegate.catalog import blobs, fills, intents
 from tidegate.catalog.abc import Reader, Transaction
 
 
@@ -18,7 +18,8 @@ def first(tx: Reader) -> int | None:
 def empty(tx: Transaction, log: int, limit: int, now: int) -> int:
     """Drops up to ``limit`` versions of a log, or the log itself where there are none. Returns how many versions.
 
-    The oldest of a key goes first, so that what is left looks as ever to those who check.
+    The oldest of a key goes first, so that what is left looks as ever to those who check. What has not arrived yet of
+    another provider's objects counts as they do.
     """
     for table in ("history", "head"):
         rows = tx.rows(f"SELECT key, seq, blob FROM {table} WHERE log = ? ORDER BY key DESC, seq LIMIT ?", (log, limit))
@@ -29,5 +30,10 @@ def empty(tx: Transaction, log: int, limit: int, now: int) -> int:
                 if blob is not None:
                     blobs.release(tx, blob, now)
             return len(found)
+    if arriving := fills.first_of_log(tx, log, limit):
+        for partial in arriving:
+            fills.drop(tx, partial, now)
+        return len(arriving)
+    intents.forget(tx, log)
     tx.execute("DELETE FROM logs WHERE id = ?", (log,))
     return 0

@@ -8,30 +8,25 @@ after every key that begins with the prefix.)
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
 from tidegate.catalog import rows
 from tidegate.catalog.abc import Reader, Row, Value
-from tidegate.catalog.blobs import Kind
+from tidegate.catalog.blobs import Kind, whereabouts
 from tidegate.model import NULL_VERSION, STANDARD, Bucket, Upload, Version, Versioning
 
 END = b"\xff"
 
 _KEYS = "SELECT key, size, etag, modified, storage_class FROM head WHERE log = ? AND key > ? AND key < ? ORDER BY key"
 
-# A composed object is where its first bytes are.
-_FOLDERS = f"""
-    SELECT CASE whole.kind WHEN {Kind.COMPOSED:d} THEN (
-        SELECT first.folders FROM blob_parts p JOIN blobs first ON first.id = p.source
-        WHERE p.blob = whole.id ORDER BY p.offset LIMIT 1) ELSE whole.folders END
-    FROM blobs whole WHERE whole.id = head.blob"""
+# Of an object that is not composed of parts.
+_FOLDERS = f"SELECT folders FROM blobs WHERE id = head.blob AND kind <> {Kind.COMPOSED:d}"
 _DETAILS = f"SELECT {rows.VERSION_COLUMNS}, ({_FOLDERS}) FROM head WHERE log = ? AND key "
 _SIZES = """
     SELECT count(*), coalesce(sum(size), 0), coalesce(min(size), 0), coalesce(max(size), 0)
     FROM head WHERE log = ? AND key > ? AND key < ?"""
-HOME = 1  # the bit of the folder that has the catalog
 
 # Walks from common prefix to common prefix inside the engine, a seek each, and ends at the first key without the
 # delimiter. Parameters: log, after, end, length of the listing's prefix, delimiter, length of the delimiter.
@@ -65,10 +60,11 @@ class Page(msgspec.Struct, frozen=True):
 
 
 class Details(msgspec.Struct, frozen=True):
-    """An object in a listing with all that is known of it. ``folders`` has a bit for each data folder with a copy."""
+    """An object in a listing with all that is known of it. ``folders`` and ``copies`` are those of ``Whereabouts``."""
 
     version: Version
     folders: int
+    copies: int
 
 
 class Sizes(msgspec.Struct, frozen=True):
@@ -170,12 +166,26 @@ def details(tx: Reader, bucket: Bucket, page: Page) -> list[Details]:
     if not page.entries:
         return []
     if page.prefixes:
-        found = [row for entry in page.entries for row in tx.rows(_DETAILS + "= ?", (bucket.log, entry.key.encode()))]
-    else:  # then nothing lies between them
-        ends = page.entries[0].key.encode(), page.entries[-1].key.encode()
-        found = list(tx.rows(_DETAILS + "BETWEEN ? AND ? ORDER BY key", (bucket.log, *ends)))
+        return details_of(tx, bucket, (entry.key for entry in page.entries))
+    # Then nothing lies between them.
+    ends = page.entries[0].key.encode(), page.entries[-1].key.encode()
+    found = list(tx.rows(_DETAILS + "BETWEEN ? AND ? ORDER BY key", (bucket.log, *ends)))
+    return [_detail(tx, bucket, row) for row in found]
+
+
+def details_of(tx: Reader, bucket: Bucket, names: Iterable[str]) -> list[Details]:
+    """All that is known of the live objects of these names; those that are none are left out."""
+    found = [row for name in names for row in tx.rows(_DETAILS + "= ?", (bucket.log, name.encode()))]
+    return [_detail(tx, bucket, row) for row in found]
+
+
+def _detail(tx: Reader, bucket: Bucket, row: Row) -> Details:
     null_id = "" if bucket.versioning is Versioning.OFF else NULL_VERSION
-    return [Details(rows.version(row, is_latest=True, null_id=null_id), row[-1] or HOME) for row in found]
+    version, folders = rows.version(row, is_latest=True, null_id=null_id), row[-1]
+    if folders is not None:
+        return Details(version, folders, folders.bit_count())
+    where = whereabouts(tx, version.blob or 0)
+    return Details(version, where.folders, where.copies)
 
 
 def sizes(tx: Reader, bucket: Bucket, prefix: str) -> Sizes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from tidegate.catalog import blobs, rows, versions
+from tidegate.catalog import blobs, fills, rows, versions
 from tidegate.catalog.abc import Transaction
 from tidegate.catalog.blobs import Kind
 from tidegate.catalog.check import Fault, Problem
@@ -113,6 +113,21 @@ def _key_orphaned(tx: Transaction, problem: Problem, _now: int) -> bool:
     return True
 
 
+def _arriving(tx: Transaction, problem: Problem, now: int) -> bool:
+    """What has arrived of another provider's object can be read again."""
+    if problem.partial is not None:
+        fills.drop(tx, problem.partial, now)
+    return True
+
+
+def _intent_orphaned(tx: Transaction, problem: Problem, _now: int) -> bool:
+    tx.execute(
+        "DELETE FROM intents WHERE log = ? AND key = ? AND log NOT IN (SELECT log FROM buckets)",
+        (problem.log, problem.key),
+    )
+    return True
+
+
 def _references(tx: Transaction, problem: Problem, now: int) -> bool:
     row = tx.one("SELECT refs, kind FROM blobs WHERE id = ?", (problem.blob,))
     if row is None or problem.blob is None:
@@ -185,6 +200,10 @@ _REPAIRS: Mapping[Fault, Callable[[Transaction, Problem, int], bool]] = {
     Fault.PART_ORPHANED: _part_orphaned,
     Fault.BYTES_ORPHANED: _bytes_orphaned,
     Fault.KEY_ORPHANED: _key_orphaned,
+    Fault.CHUNK_ORPHANED: _arriving,
+    Fault.PARTIAL_ORPHANED: _arriving,
+    Fault.PARTIAL_WRONG: _arriving,
+    Fault.INTENT_ORPHANED: _intent_orphaned,
     Fault.REFERENCES_WRONG: _references,
     Fault.GARBAGE_MISSING: _garbage_missing,
     Fault.GARBAGE_WRONG: _garbage_wrong,

@@ -199,8 +199,45 @@ CREATE TABLE mirror_tasks (
 );
 """
 
+# Other people's buckets. A ``partial`` is an object of a remote of which some chunks are here (``fills``), or one that
+# somebody is asking the remote for: then ``remote``, what the remote said of it, is NULL, and ``until`` is when that is
+# given up. ``missing`` counts the chunks that are not here. A chunk without a blob is leased by who is reading it.
+# An ``intent`` is a write that is on its way to the remote, or the end of which nobody knows: see ``intents.py``.
+_FOURTH = """
+CREATE TABLE intents (
+    log INTEGER NOT NULL,
+    key BLOB NOT NULL,
+    owner TEXT NOT NULL,
+    until INTEGER NOT NULL,
+    PRIMARY KEY (log, key)
+) WITHOUT ROWID;
+CREATE TABLE partials (
+    id INTEGER PRIMARY KEY,
+    log INTEGER NOT NULL,
+    key BLOB NOT NULL,
+    size INTEGER NOT NULL DEFAULT 0,
+    etag TEXT NOT NULL DEFAULT '',
+    missing INTEGER NOT NULL DEFAULT 0,
+    used INTEGER NOT NULL,
+    remote BLOB,
+    owner BLOB,
+    until INTEGER
+);
+CREATE UNIQUE INDEX partials_key ON partials (log, key);
+CREATE INDEX partials_used ON partials (used);
+CREATE TABLE fills (
+    partial INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    blob INTEGER,
+    owner BLOB,
+    until INTEGER,
+    PRIMARY KEY (partial, number)
+) WITHOUT ROWID;
+CREATE INDEX fills_leased ON fills (partial) WHERE blob IS NULL;
+"""
+
 # One entry a schema version; an entry is never changed once released, a new one is added.
-MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD)
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH)
 
 
 class CatalogTooNew(errors.Error):

@@ -7,6 +7,7 @@ while, so that a client that repeats the request (it never saw the answer) gets 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from itertools import pairwise
 
 import msgspec
@@ -15,7 +16,7 @@ from tidegate import errors
 from tidegate.catalog import blobs, rows, versions
 from tidegate.catalog.abc import Reader, Transaction
 from tidegate.catalog.versions import Check, Draft
-from tidegate.model import Bucket, Part, Upload
+from tidegate.model import Bucket, Part, Upload, Version
 
 # Amazon S3: every part but the last has at least 5 MiB.
 MIN_PART_SIZE = 5 * 1024 * 1024
@@ -136,6 +137,22 @@ def complete(
     Raises ``NoSuchUpload``, ``InvalidPartOrder``, ``InvalidPart``, ``EntityTooSmall``, and what ``compose`` and
     ``check`` raise.
     """
+    made = assemble(tx, bucket, key, upload_id, wanted, compose, min_part_size)
+    if isinstance(made, Completed):
+        return made
+    return finish(tx, upload_id, wanted, versions.put(tx, bucket, key, made, check), made.modified)
+
+
+def assemble(
+    tx: Reader,
+    bucket: Bucket,
+    key: str,
+    upload_id: str,
+    wanted: Sequence[Wanted],
+    compose: Callable[[Upload, Sequence[Part]], Draft],
+    min_part_size: int = MIN_PART_SIZE,
+) -> Draft | Completed:
+    """What ``complete`` would make an object of, or what it did when the same was asked before. Raises as that does."""
     upload, done = _find(tx, bucket, key, upload_id)
     if done is not None:
         completed = _decode_completed(done)
@@ -143,12 +160,15 @@ def complete(
             raise errors.NoSuchUpload(UploadId=upload_id)
         return completed
     stored = {part.number: part for part in parts(tx, upload_id)}
-    chosen = _choose(stored, wanted, upload_id, min_part_size)
-    draft = compose(upload, chosen)
-    version = versions.put(tx, bucket, key, draft, check)
-    _drop_parts(tx, upload_id, stored.values(), draft.modified)
+    return compose(upload, _choose(stored, wanted, upload_id, min_part_size))
+
+
+def finish(tx: Transaction, upload_id: str, wanted: Sequence[Wanted], version: Version, now: int) -> Completed:
+    """Ends an upload of which an object was made: forgets its parts, and remembers the answer for a while."""
+    _drop_parts(tx, upload_id, parts(tx, upload_id), now, used={each.number for each in wanted})
+    attributes = version.attributes
     completed = Completed(
-        tuple(wanted), version.etag, version.version_id, draft.attributes.checksums, draft.attributes.checksum_type
+        tuple(wanted), version.etag, version.version_id, attributes.checksums, attributes.checksum_type
     )
     tx.execute("UPDATE uploads SET completed = ?, attributes = NULL WHERE id = ?", (_encode(completed), upload_id))
     return completed
@@ -179,9 +199,12 @@ def _choose(stored: Mapping[int, Part], wanted: Sequence[Wanted], upload_id: str
     return chosen
 
 
-def _drop_parts(tx: Transaction, upload_id: str, gone: Iterable[Part], now: int) -> None:
+def _drop_parts(
+    tx: Transaction, upload_id: str, gone: Iterable[Part], now: int, used: AbstractSet[int] = frozenset()
+) -> None:
+    """Drops parts. An object of the same bucket refers to those ``used``, by number."""
     for part in gone:
-        blobs.release(tx, part.blob, now)
+        blobs.release(tx, part.blob, now, is_handed_over=part.number in used)
     tx.execute("DELETE FROM upload_parts WHERE upload = ?", (upload_id,))
 
 

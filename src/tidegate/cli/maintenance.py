@@ -160,10 +160,11 @@ async def _gc(data: Path, grace_seconds: int) -> None:
     from tidegate.gateway.rooms import now
     from tidegate.jobs import garbage
     from tidegate.jobs.runner import server_started
+    from tidegate.preconditions import SECOND
 
     async with _rooms(data) as rooms:
         uploads = await garbage.forget_uploads(rooms)
-        blobs = await garbage.collect(rooms, data, grace_seconds * garbage.SECOND)
+        blobs = await garbage.collect(rooms, data, grace_seconds * SECOND)
         with _alone(data) as is_alone:
             files = await garbage.sweep(rooms, now() if is_alone else server_started(data))
     print(f"forgot {uploads} uploads that are over, removed {blobs} deleted blobs and {files} files that nothing named")

@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from tidegate import errors
+from tidegate.alongside import alongside
 from tidegate.catalog import versions
 from tidegate.catalog.abc import Driver
 from tidegate.model import Version
@@ -61,13 +62,10 @@ class Accesses:
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
         """Flushes every so often while the context is open, and once more in the end."""
-        task = asyncio.create_task(self._keep(), name="access times")
         try:
-            yield
+            async with alongside(self._keep(), "access times"):
+                yield
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
             with contextlib.suppress(errors.Error):
                 await self.flush()
 

@@ -6,12 +6,13 @@ Source: Amazon S3 user guide, "Appending data to objects in directory buckets".
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import msgspec
 
 from tidegate import checksums, errors
 from tidegate.catalog import blobs, versions
-from tidegate.catalog.abc import Transaction
+from tidegate.catalog.abc import Reader, Transaction
 from tidegate.catalog.blobs import Composed, Content, Inline, Range
 from tidegate.catalog.versions import Check, Draft
 from tidegate.gateway.receive import inline
@@ -36,9 +37,9 @@ def append(tx: Transaction, bucket: Bucket, key: str, draft: Draft, offset: int,
         raise errors.InvalidWriteOffset
     if current is None or current.blob is None:
         return versions.put(tx, bucket, key, draft, check)
-    if (joined := _joined_inline(tx, current, draft)) is not None:
-        content: Content = joined
-        etag, added = hashlib.md5(joined.data, usedforsecurity=False).hexdigest(), None
+    if (small := joined(tx, (Range(current.blob, 0, current.size), draft.content))) is not None:
+        content: Content = small
+        etag, added = etag_of(small.data), None
     else:
         check_parts(tx, current)
         added = blobs.add(tx, draft.content, bucket.copies)
@@ -46,7 +47,7 @@ def append(tx: Transaction, bucket: Bucket, key: str, draft: Draft, offset: int,
         content, etag = Composed([piece for piece in ranges if piece.length]), composed_etag(current.etag, draft.etag)
     version = versions.put(tx, bucket, key, grown(current, draft, content, etag), check)
     if added is not None:
-        blobs.release(tx, added, draft.modified)  # the composed blob refers to it now
+        blobs.release(tx, added, draft.modified, is_handed_over=True)  # the composed blob refers to it now
     return version
 
 
@@ -69,14 +70,34 @@ def grown(current: Version, draft: Draft, content: Content, etag: str) -> Draft:
     )
 
 
-def _joined_inline(tx: Transaction, current: Version, draft: Draft) -> Inline | None:
-    """Both contents in one inline blob, if both are inline and it stays small."""
-    if not isinstance(draft.content, Inline) or current.blob is None:
+def joined(tx: Reader, pieces: Sequence[Range | Content]) -> Inline | None:
+    """The bytes of all pieces in one, if all of them are inline and together small."""
+    size = 0
+    for piece in pieces:
+        if not isinstance(piece, Range | Inline):
+            return None
+        size += piece.length if isinstance(piece, Range) else len(piece.data)
+    if size > INLINE_APPEND_LIMIT:
         return None
-    if current.size + draft.size > INLINE_APPEND_LIMIT:
+    held: list[bytes] = []
+    for piece in pieces:
+        data = piece.data if isinstance(piece, Inline) else _range(tx, piece)
+        if data is None:
+            return None
+        held.append(data)
+    return inline(b"".join(held))
+
+
+def _range(tx: Reader, piece: Range | Content) -> bytes | None:
+    if not isinstance(piece, Range):
         return None
-    old = blobs.inline_data(tx, current.blob)
-    return None if old is None else inline(old + draft.content.data)
+    data = blobs.inline_data(tx, piece.blob)
+    return None if data is None else data[piece.start : piece.start + piece.length]
+
+
+def etag_of(data: bytes) -> str:
+    """The ETag of bytes that were not composed."""
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
 def composed_etag(old: str, added: str) -> str:

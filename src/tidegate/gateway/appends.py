@@ -8,7 +8,6 @@ two writers with one handle are told of each other.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import secrets
 from collections.abc import Sequence
@@ -18,18 +17,18 @@ import msgspec
 from tidegate import checksums, errors
 from tidegate.catalog import blobs, uploads, versions
 from tidegate.catalog.abc import Reader, Transaction
-from tidegate.catalog.blobs import Composed, Content, Inline, Kind, Range
+from tidegate.catalog.blobs import Composed, Content, Range
 from tidegate.catalog.buckets import Name
 from tidegate.catalog.uploads import Wanted
-from tidegate.catalog.versions import Draft, Stored
+from tidegate.catalog.versions import Draft
 from tidegate.gateway import appending
 from tidegate.gateway.body import Body
 from tidegate.gateway.multipart import composed_etag
-from tidegate.gateway.objects import DEFAULT_CHECKSUM, FULL_OBJECT, MAX_PUT_SIZE
-from tidegate.gateway.reading import Reading
-from tidegate.gateway.receive import Received, inline
+from tidegate.gateway.objects import DEFAULT_CHECKSUM, MAX_PUT_SIZE
+from tidegate.gateway.reading import read_blob
+from tidegate.gateway.receive import Received
 from tidegate.gateway.rooms import Rooms, now
-from tidegate.model import STANDARD, Attributes, Bucket, Part, Principal, Upload, Version
+from tidegate.model import FULL_OBJECT, STANDARD, Attributes, Bucket, Part, Principal, Upload, Version
 
 ACTION = "ais:AppendObject"
 
@@ -156,9 +155,7 @@ class Appends:
         if current is not None:
             pieces.insert(0, (current.blob or 0, current.size))
         for blob, size in pieces:
-            version = Version(key, 0, "", size, "", 0, STANDARD, blob, Attributes(), {})
-            reading = Reading(self._rooms, bucket, Stored(version, Kind.COMPOSED, None, None, None, 0))
-            async for piece in reading.stream(0, size):
+            async for piece in read_blob(self._rooms, bucket, blob, 0, size):
                 hasher.update(piece)
         return _seq(current), hasher.digest().hex()
 
@@ -186,8 +183,11 @@ def _add(
         return Handle(upload, *_state(last)), False
     number, content, etag = (last.number if last else 0) + 1, received.content, received.md5
     checksum = received.digests[DEFAULT_CHECKSUM]
-    if last is not None and (joined := _joined(tx, last, received)) is not None:
-        number, content, etag = last.number, joined, hashlib.md5(joined.data, usedforsecurity=False).hexdigest()
+    if (
+        last is not None
+        and (small := appending.joined(tx, (Range(last.blob, 0, last.size), received.content))) is not None
+    ):
+        number, content, etag = last.number, small, appending.etag_of(small.data)
         before = checksums.decode(DEFAULT_CHECKSUM, last.checksums[DEFAULT_CHECKSUM])
         checksum = checksums.combine(DEFAULT_CHECKSUM, ((before, last.size), (checksum, received.size)))
     if number > appending.MAX_APPENDED_PARTS:
@@ -198,21 +198,13 @@ def _add(
     return Handle(upload, number, size), True
 
 
-def _joined(tx: Reader, last: Part, received: Received) -> Inline | None:
-    """The last part and a new piece in one, if both are inline and it stays small."""
-    if not isinstance(received.content, Inline) or last.size + received.size > appending.INLINE_APPEND_LIMIT:
-        return None
-    old = blobs.inline_data(tx, last.blob)
-    return None if old is None else inline(old + received.content.data)
-
-
 def _repeats(tx: Reader, handle: Handle, last: Part | None, received: Received) -> bool:
     """Whether the very same piece was appended with this handle already, and nothing since."""
     if last is None:
         return False
     if (last.number, last.size) == (handle.number, handle.size + received.size):
         data = blobs.inline_data(tx, last.blob)
-        return data is not None and hashlib.md5(data[handle.size :], usedforsecurity=False).hexdigest() == received.md5
+        return data is not None and appending.etag_of(data[handle.size :]) == received.md5
     return (last.number, last.size, last.etag) == (handle.number + 1, received.size, received.md5)
 
 
@@ -252,9 +244,9 @@ def _compose(
     """The object as it is, with the parts behind it."""
     sums = ((checksums.decode(DEFAULT_CHECKSUM, part.checksums[DEFAULT_CHECKSUM]), part.size) for part in parts)
     checksum = {DEFAULT_CHECKSUM: checksums.encode(checksums.combine(DEFAULT_CHECKSUM, sums))}
-    pieces = [(part.blob, part.size) for part in parts]
+    pieces = [Range(part.blob, 0, part.size) for part in parts]
     draft = Draft(
-        Composed([Range(blob, 0, size) for blob, size in pieces]),
+        Composed(pieces),
         sum(part.size for part in parts),
         parts[0].etag if len(parts) == 1 else composed_etag([part.etag for part in parts]),
         now(),
@@ -263,10 +255,10 @@ def _compose(
         upload.tags,
     )
     if current is not None:
-        pieces.insert(0, (current.blob or 0, current.size))
-    small = _inline(tx, pieces)
-    content: Content = small or Composed([Range(blob, 0, size) for blob, size in pieces if size])
-    etag = None if small is None else hashlib.md5(small.data, usedforsecurity=False).hexdigest()
+        pieces = [Range(current.blob or 0, 0, current.size), *pieces]
+    small = appending.joined(tx, pieces)
+    content: Content = small or Composed([piece for piece in pieces if piece.length])
+    etag = None if small is None else appending.etag_of(small.data)
     if small is not None and digest is None:
         digest = digest_of(bucket, small.data)
     if current is None:
@@ -275,15 +267,6 @@ def _compose(
         appending.check_parts(tx, current)
         draft = appending.grown(current, draft, content, etag or appending.composed_etag(current.etag, draft.etag))
     return msgspec.structs.replace(draft, attributes=msgspec.structs.replace(draft.attributes, digest=digest))
-
-
-def _inline(tx: Reader, pieces: Sequence[tuple[int, int]]) -> Inline | None:
-    """The bytes of all blobs in one, if all of them are inline and together small."""
-    if sum(size for _, size in pieces) > appending.INLINE_APPEND_LIMIT:
-        return None
-    held = [blobs.inline_data(tx, blob) for blob, _ in pieces]
-    data = [piece for piece in held if piece is not None]
-    return inline(b"".join(data)) if len(data) == len(held) else None
 
 
 def digest_of(bucket: Bucket, data: bytes) -> tuple[str, str] | None:

@@ -4,14 +4,12 @@ the archive is copied; of a small one all are.
 
 from __future__ import annotations
 
-import hashlib
-
 import msgspec
 
 from tidegate import errors
 from tidegate.catalog import blobs, versions
 from tidegate.catalog.abc import Transaction
-from tidegate.catalog.blobs import Composed, Content, Inline, Range
+from tidegate.catalog.blobs import Composed, Content, Range
 from tidegate.catalog.buckets import Name
 from tidegate.catalog.versions import Draft
 from tidegate.gateway import appending, tar
@@ -74,19 +72,20 @@ class Archiving:
             if current.seq != reading.version.seq or current.blob is None:
                 return None
             size = end + len(header) + received.size + len(footer)
-            small = _joined(tx, current, end, size, header, received, footer)
+            old = Range(current.blob, 0, end)
+            pieces: tuple[tuple[Content, int], ...] = (
+                (inline(header), len(header)),
+                (received.content, received.size),
+                (inline(footer), len(footer)),
+            )
+            small = appending.joined(tx, (old, *(piece for piece, _ in pieces)))
             added: list[int] = []
             if small is not None:
                 content: Content = small
-                etag, digest = hashlib.md5(small.data, usedforsecurity=False).hexdigest(), digest_of(bucket, small.data)
+                etag, digest = appending.etag_of(small.data), digest_of(bucket, small.data)
             else:
                 appending.check_parts(tx, current)
-                pieces = (
-                    (inline(header), len(header)),
-                    (received.content, received.size),
-                    (inline(footer), len(footer)),
-                )
-                ranges = [Range(current.blob, 0, end)]
+                ranges = [old]
                 for piece, length in pieces:
                     added.append(blobs.add(tx, piece, bucket.copies))
                     ranges.append(Range(added[-1], 0, length))
@@ -96,17 +95,7 @@ class Archiving:
             draft = Draft(content, size, etag, modified, current.storage_class, attributes, current.tags)
             version = versions.put(tx, bucket, key, draft)
             for blob in added:
-                blobs.release(tx, blob, modified)  # the new version's blob refers to it now
+                blobs.release(tx, blob, modified, is_handed_over=True)  # the new version's blob refers to it now
             return version
 
         return await self._rooms.commit(principal, name, ACTION, received.content, add)
-
-
-def _joined(
-    tx: Transaction, current: Version, end: int, size: int, header: bytes, received: Received, footer: bytes
-) -> Inline | None:
-    """All of a small archive."""
-    if size > appending.INLINE_APPEND_LIMIT or not isinstance(received.content, Inline):
-        return None
-    old = blobs.inline_data(tx, current.blob or 0)
-    return None if old is None else inline(b"".join((old[:end], header, received.content.data, footer)))

@@ -16,6 +16,8 @@ class Kind(StrEnum):
     MOVE_BUCKET = "move-bck"
     COPY_OBJECTS = "copy-listrange"
     DELETE_OBJECTS = "delete-listrange"
+    PREFETCH_OBJECTS = "prefetch-listrange"
+    EVICT_OBJECTS = "evict-listrange"
     ARCHIVE = "archive"
     PROMOTE = "promote"
     MAKE_COPIES = "make-n-copies"
@@ -43,6 +45,20 @@ class Delete(msgspec.Struct, frozen=True):
     selection: Names | Ranges | Prefix
     until: int
     goes_on: bool = False
+
+
+class Prefetch(msgspec.Struct, frozen=True):
+    """Read objects of another provider's bucket that are not cached, or, with ``latest``, that have changed there."""
+
+    selection: Names | Ranges | Prefix
+    latest: bool = False
+    goes_on: bool = False
+
+
+class Evict(msgspec.Struct, frozen=True):
+    """Forget what is cached of objects of another provider's bucket."""
+
+    selection: Names | Ranges | Prefix
 
 
 class ArchiveFormat(StrEnum):

@@ -22,7 +22,7 @@ from tidegate.gateway.archives import Archive, harmless
 from tidegate.gateway.assignments import ArchiveFormat
 from tidegate.gateway.jobs import archive_format
 from tidegate.gateway.packing import Item, pack
-from tidegate.gateway.reading import Reading
+from tidegate.gateway.reading import LocalReading, Reading
 from tidegate.gateway.rooms import Rooms, now
 from tidegate.model import Bucket, Principal
 from tidegate.names import BucketName
@@ -225,7 +225,7 @@ class _Work:
     async def _reading(self, entry: Entry) -> Reading:
         bucket = self._buckets[entry.bucket]
         stored = await self._rooms.catalog.read(lambda tx: versions.read(tx, bucket, entry.key))
-        reading = Reading(self._rooms, bucket, stored)
+        reading = LocalReading(self._rooms, bucket, stored)
         self._rooms.accesses.note(bucket.log, reading.version)
         return reading
 

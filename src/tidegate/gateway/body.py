@@ -29,7 +29,7 @@ class Body(Protocol):
         """
 
 
-class Pieces:
+class PlainBody:
     """Implements ``Body``: bytes of our own, in pieces, of which nobody promised anything. Read it once."""
 
     algorithms: Sequence[str] = ()
@@ -46,9 +46,9 @@ class Pieces:
         return EMPTY
 
 
-def body_of(data: bytes) -> Pieces:
+def body_of(data: bytes) -> PlainBody:
     """All of the bytes in one piece."""
-    return Pieces(_once(data), len(data))
+    return PlainBody(_once(data), len(data))
 
 
 async def _once(data: bytes) -> AsyncIterator[bytes]:

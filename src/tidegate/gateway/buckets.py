@@ -8,6 +8,7 @@ from functools import partial
 from types import MappingProxyType
 
 import msgspec
+from msgspec.structs import replace
 
 from tidegate import errors
 from tidegate.access import Access
@@ -15,11 +16,13 @@ from tidegate.catalog import buckets, configuration, copies, listing
 from tidegate.catalog.abc import Reader, Transaction
 from tidegate.catalog.buckets import Name
 from tidegate.catalog.listing import Details, Page, Sizes, VersionPage
-from tidegate.gateway.permissions import authorise, authorise_system, may_list
+from tidegate.gateway.permissions import authorise, authorise_system, may_bring_in, may_list
+from tidegate.gateway.remote import backends
+from tidegate.gateway.remote.listing import RemoteListing
 from tidegate.gateway.rooms import Rooms, now
 from tidegate.model import Bucket, Principal, Versioning
 from tidegate.names import BucketName
-from tidegate.properties import BucketProperties, Configuration, change
+from tidegate.properties import BucketProperties, change, evictable, inherited
 
 EMPTY_PROPERTIES: Mapping[str, object] = MappingProxyType({})
 # Buckets that are counted at a time by a process: each takes a thread, and the disk, for as long as it takes.
@@ -33,18 +36,12 @@ class BucketPage(msgspec.Struct, frozen=True):
     last: str | None
 
 
-def inherited(system: Configuration) -> BucketProperties:
-    """The properties that a new bucket begins with: the sections that the system's configuration has too."""
-    return BucketProperties(
-        **{name: getattr(system, name) for name in BucketProperties.__struct_fields__ if hasattr(system, name)}
-    )
-
-
 class Buckets:
     """The operations on buckets. Each raises ``NoSuchBucket`` and ``AccessDenied`` beside what it says."""
 
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
+        self._remotes = RemoteListing(rooms)
         self._counting = asyncio.Semaphore(MAX_COUNTING)
 
     async def list(self, principal: Principal, *, prefix: str = "", after: str = "", limit: int) -> BucketPage:
@@ -67,26 +64,78 @@ class Buckets:
         region: str = "",
         tags: Mapping[str, str] | None = None,
         properties: Mapping[str, object] = EMPTY_PROPERTIES,
+        looks_up: bool = True,
     ) -> Bucket:
         """Makes a bucket that belongs to the caller. It begins with the system's configuration and these properties.
 
+        One of another provider becomes known here; unless ``looks_up`` is false it has to be there, and readable.
         Raises ``BucketAlreadyOwnedByYou``, ``BucketAlreadyExists``, ``InvalidArgument`` for the properties.
         """
         authorise_system(principal, Access.CREATE_BUCKET)
+        is_remote = isinstance(name, BucketName) and name.is_remote
+        if is_remote and not may_bring_in(principal):
+            raise errors.AccessDenied(
+                "To bring in a bucket of another provider is for administrators, and for roles that may make buckets."
+            )
+        await backends.bring_in(self._rooms, principal, BucketProperties(), properties)
+
+        def made(tx: Reader) -> BucketProperties:
+            tree = self._changed(tx, name, inherited(configuration.get(tx), is_elsewhere=is_remote), properties)
+            self._rooms.check_copies(tree.mirror)
+            return tree
+
+        if isinstance(name, BucketName) and is_remote and looks_up:
+            await self._rooms.upstreams.check(name, (await self._rooms.catalog.read(made)).extra)
 
         def create(tx: Transaction) -> Bucket:
-            tree = self._changed(tx, name, inherited(configuration.get(tx)), properties)
-            self._check_copies(tree)
+            tree = made(tx)
+            backends.check(tx, principal, tree)
             return buckets.create(tx, name, principal.id, region, now(), tags, tree)
 
         return await self._rooms.catalog.write(create)
 
-    async def get(self, principal: Principal, name: Name, action: str = "ais:HeadBucket") -> Bucket:
-        return await self._rooms.bucket(principal, name, action)
+    async def get(
+        self, principal: Principal, name: Name, action: str = "ais:HeadBucket", *, may_be_new: bool = False
+    ) -> Bucket:
+        """A bucket. One of another provider that ``may_be_new`` becomes known if it is not yet, and is there."""
+        if may_be_new:
+            return await self._rooms.bucket(principal, name, action, elsewhere=True)
+        return await self._rooms.known(principal, name, action)
+
+    async def names_elsewhere(self, principal: Principal, provider: str) -> Sequence[BucketName]:
+        """All buckets that another provider shows to the server's credentials. None where the caller may not bring one
+        in. Raises what the provider says.
+        """
+        authorise_system(principal, Access.LIST_BUCKETS)
+        if not may_bring_in(principal):
+            return ()
+        return [BucketName(name, provider) for name in await self._rooms.upstreams.names(provider)]
 
     async def delete(self, principal: Principal, name: Name) -> None:
-        """Raises ``BucketNotEmpty``."""
+        """Raises ``BucketNotEmpty``, ``NotImplementedByServer`` for a bucket of another provider."""
+        bucket = await self._rooms.bucket(principal, name, "s3:DeleteBucket")
+        if bucket.identity.is_remote:
+            raise errors.NotImplementedByServer(
+                f"{bucket.identity.uri} is for its provider to delete: evict it to have it forgotten here."
+            )
+        if bucket.is_elsewhere:
+            page = await self._remotes.page(bucket, prefix="", delimiter="", after="", limit=1)
+            if page.entries:
+                raise errors.BucketNotEmpty(BucketName=bucket.name)
+            await self.evict(principal, name)
         await self._rooms.write(principal, name, "s3:DeleteBucket", buckets.delete)
+
+    async def evict(self, principal: Principal, name: Name) -> None:
+        """Forgets what is cached of a bucket that another provider keeps. Raises ``InvalidArgument`` for any other."""
+
+        def evict(tx: Transaction, bucket: Bucket) -> None:
+            if not bucket.is_elsewhere:
+                raise errors.InvalidArgument(
+                    f'bucket "{bucket.identity.uri}" cannot be evicted: no other provider has what is in it'
+                )
+            buckets.renew_log(tx, bucket)
+
+        await self._rooms.write(principal, name, "s3:DeleteObject", evict, elsewhere=True)
 
     async def destroy(self, principal: Principal, name: Name) -> None:
         """Removes a bucket with all that is in it."""
@@ -119,11 +168,20 @@ class Buckets:
 
         Raises ``InvalidArgument`` for what cannot be set, ``NoSuchBucket`` also for a backend that is not there.
         """
+        bucket = await self._rooms.bucket(principal, name, "ais:PatchBucket")
+        await backends.bring_in(self._rooms, principal, bucket.properties, changes)
         return await self._set(principal, name, lambda _, bucket: bucket.properties, changes)
 
     async def reset_properties(self, principal: Principal, name: Name) -> tuple[Bucket, Bucket]:
-        """Gives the bucket the properties that a new one would have. The bucket before and after."""
-        return await self._set(principal, name, lambda tx, _: inherited(configuration.get(tx)), EMPTY_PROPERTIES)
+        """Gives the bucket the properties that a new one would have, but for where another provider keeps it. The
+        bucket before and after.
+        """
+
+        def base(tx: Transaction, bucket: Bucket) -> BucketProperties:
+            tree = inherited(configuration.get(tx), is_elsewhere=bucket.identity.is_remote)
+            return msgspec.structs.replace(tree, extra=bucket.properties.extra) if bucket.identity.is_remote else tree
+
+        return await self._set(principal, name, base, EMPTY_PROPERTIES)
 
     async def _set(
         self,
@@ -137,7 +195,8 @@ class Buckets:
             if tree.access != bucket.properties.access:
                 authorise(principal, bucket, "ais:SetBucketACL")
             if tree.mirror != bucket.properties.mirror:
-                self._check_copies(tree)
+                self._rooms.check_copies(tree.mirror)
+            backends.switch(tx, principal, bucket, tree)
             buckets.set_properties(tx, bucket, tree)
             changed = buckets.get(tx, bucket.identity)
             copies.ask(tx, bucket.id, bucket.copies, changed.copies)
@@ -147,28 +206,27 @@ class Buckets:
 
         return await self._rooms.write(principal, name, "ais:PatchBucket", set_properties)
 
-    def _check_copies(self, tree: BucketProperties) -> None:
-        folders = self._rooms.blobs.capacity
-        if tree.mirror.enabled and tree.mirror.copies > folders:
-            raise errors.InvalidArgument(
-                f"mirror.copies is {tree.mirror.copies}: each copy needs a data folder of its own ({folders} here)"
-            )
-
     def _changed(
-        self, tx: Transaction, name: Name, tree: BucketProperties, changes: Mapping[str, object]
+        self, tx: Reader, name: Name, tree: BucketProperties, changes: Mapping[str, object]
     ) -> BucketProperties:
         """The tree with the changes. Raises ``InvalidArgument`` also for what this bucket, or this store, cannot do."""
-        tree = change(tree, changes)
+        before, tree = tree, change(tree, changes)
         is_remote = isinstance(name, BucketName) and name.is_remote
         backend = tree.backend_bck
+        if not is_remote and bool(backend.name) != bool(before.backend_bck.name):
+            tree = change(evictable(before, is_elsewhere=bool(backend.name)), changes)
         if backend.name:
             if is_remote:
                 raise errors.InvalidArgument("a bucket of another provider cannot have a backend bucket")
-            buckets.get(tx, BucketName(backend.name, backend.provider))
+            buckets.get(tx, backends.name_of(backend))
         if tree.lru.enabled and not (is_remote or backend.name):
             raise errors.InvalidArgument(
                 "lru.enabled cannot be set: what a bucket without a backend holds is nowhere else, and is never evicted"
             )
+        for each in ("validate_warm_get", "synchronize"):
+            is_new = getattr(tree.versioning, each) and not getattr(before.versioning, each)
+            if is_new and not (is_remote or backend.name):
+                raise errors.InvalidArgument(f"versioning.{each} cannot be set: it needs a bucket of another provider")
         provider = name.provider if is_remote and isinstance(name, BucketName) else backend.provider
         for section, of in (("aws", "aws"), ("gcp", "gcp")):
             if provider != of and getattr(tree.extra, section) != getattr(BucketProperties().extra, section):
@@ -176,12 +234,20 @@ class Buckets:
         return tree
 
     async def set_versioning(self, principal: Principal, name: Name, versioning: Versioning) -> None:
-        await self._rooms.write(
-            principal,
-            name,
-            "s3:PutBucketVersioning",
-            lambda tx, bucket: buckets.set_versioning(tx, bucket, versioning),
-        )
+        """Begins, or suspends, a history of the bucket's objects. Who keeps one counts writes too."""
+
+        def set_versioning(tx: Transaction, bucket: Bucket) -> None:
+            if bucket.is_elsewhere:
+                raise errors.NotImplementedByServer(
+                    f"Versions of objects are not implemented for {bucket.identity.uri}: another provider keeps it."
+                )
+            buckets.set_versioning(tx, bucket, versioning)
+            before = bucket.properties
+            if versioning is Versioning.ENABLED and not before.versioning.enabled:
+                counting = replace(before.versioning, enabled=True)
+                buckets.set_properties(tx, bucket, replace(before, versioning=counting))
+
+        await self._rooms.write(principal, name, "s3:PutBucketVersioning", set_versioning)
 
     async def tags(self, principal: Principal, name: Name) -> Mapping[str, str]:
         """Raises ``NoSuchTagSet``."""
@@ -198,33 +264,56 @@ class Buckets:
     async def list_objects(
         self, principal: Principal, name: Name, *, prefix: str, delimiter: str, after: str, limit: int
     ) -> tuple[Bucket, Page]:
-        """A page of live objects. A limit of 0 is an empty page with nothing after it."""
+        """A page of live objects, as the remote has them where there is one. A limit of 0 is an empty page with nothing
+        after it.
+        """
+        bucket = await self._rooms.bucket(principal, name, "s3:ListBucket", elsewhere=True)
         if limit == 0:
-            return await self.get(principal, name, "s3:ListBucket"), Page([], [], None)
-        return await self._rooms.read(
-            principal,
-            name,
-            "s3:ListBucket",
-            lambda tx, bucket: (
+            return bucket, Page([], [], None)
+        if bucket.is_elsewhere:
+            page = await self._remotes.page(bucket, prefix=prefix, delimiter=delimiter, after=after, limit=limit)
+            return bucket, page
+        return await self._rooms.catalog.read(
+            lambda tx: (
                 bucket,
                 listing.keys(tx, bucket, prefix=prefix, delimiter=delimiter, after=after, limit=limit),
             ),
         )
 
     async def list_details(
-        self, principal: Principal, name: Name, *, prefix: str, delimiter: str, after: str, limit: int
-    ) -> tuple[Bucket, Page, Sequence[Details]]:
-        """As ``list_objects``, with all that is known of each object of the page."""
+        self,
+        principal: Principal,
+        name: Name,
+        *,
+        prefix: str,
+        delimiter: str,
+        after: str,
+        limit: int,
+        only_here: bool = False,
+    ) -> tuple[Bucket, Page, Mapping[str, Details]]:
+        """As ``list_objects``, with all that is known of each object of the page that is here, by key.
 
-        def read(tx: Reader, bucket: Bucket) -> tuple[Bucket, Page, Sequence[Details]]:
+        With ``only_here`` another provider is not asked: the page has what is cached of its objects.
+        """
+        bucket = await self._rooms.bucket(principal, name, "s3:ListBucket", elsewhere=True)
+        if bucket.is_elsewhere and not only_here:
+            page = await self._remotes.page(bucket, prefix=prefix, delimiter=delimiter, after=after, limit=limit)
+            return bucket, page, await self._remotes.cached(bucket, page)
+
+        def read(tx: Reader) -> tuple[Bucket, Page, Mapping[str, Details]]:
             page = listing.keys(tx, bucket, prefix=prefix, delimiter=delimiter, after=after, limit=limit)
-            return bucket, page, listing.details(tx, bucket, page)
+            return bucket, page, {each.version.key: each for each in listing.details(tx, bucket, page)}
 
-        return await self._rooms.read(principal, name, "s3:ListBucket", read)
+        return await self._rooms.catalog.read(read)
+
+    async def sizes_elsewhere(self, principal: Principal, name: Name, prefix: str = "") -> Sizes | None:
+        """How many objects another provider has in a bucket, and how large they are; None for a bucket of ours."""
+        bucket = await self._rooms.bucket(principal, name, "s3:ListBucket", elsewhere=True)
+        return await self._remotes.sizes(bucket, prefix) if bucket.is_elsewhere else None
 
     async def sizes(self, principal: Principal, name: Name, prefix: str = "") -> tuple[Bucket, Sizes]:
-        """How many live objects a bucket has under a prefix, and how large they are. Reads the names of all of them."""
-        bucket = await self._rooms.bucket(principal, name, "s3:ListBucket")
+        """How many objects are here of a bucket under a prefix, and how large they are. Reads the names of all."""
+        bucket = await self._rooms.bucket(principal, name, "s3:ListBucket", elsewhere=True)
         async with self._counting:
             return bucket, await asyncio.to_thread(self._sizes, bucket, prefix)
 

@@ -50,6 +50,8 @@ class Configurations:
         def put(tx: Transaction) -> Changed:
             before = configuration.get(tx)
             after = change(before, changes)
+            if after.mirror != before.mirror:
+                self._rooms.check_copies(after.mirror)
             configuration.put(tx, after)
             return _changed(before, after)
 

@@ -1,27 +1,44 @@
 """Copies and renames: new versions of bytes that are there already.
 
-No byte is read, unless a checksum is asked for that nobody has.
+No byte is read, unless a checksum is asked for that nobody has, or another provider keeps one side. Within a bucket of
+another provider's, that provider copies.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import aclosing
 
 import msgspec
 
 from tidegate import checksums, errors
 from tidegate.catalog import buckets, versions
-from tidegate.catalog.abc import Transaction
+from tidegate.catalog.abc import Reader, Transaction
 from tidegate.catalog.blobs import Existing
 from tidegate.catalog.buckets import Name
 from tidegate.catalog.versions import Draft
-from tidegate.gateway.objects import FULL_OBJECT, NewObject
+from tidegate.gateway.body import PlainBody
+from tidegate.gateway.objects import NewObject, computed_in, draft_of
 from tidegate.gateway.permissions import authorise, authorised
-from tidegate.gateway.reading import Reading, open_reading
+from tidegate.gateway.reading import ALL, UNKNOWN, Reading, find_reading
+from tidegate.gateway.remote.reading import Reads
+from tidegate.gateway.remote.upstreams import remote_of
+from tidegate.gateway.remote.writing import (
+    NO_CONDITIONS,
+    Conditions,
+    Target,
+    Writing,
+    check_extras,
+    conditions_of,
+)
 from tidegate.gateway.rooms import Rooms, now
-from tidegate.model import Attributes, Bucket, Principal, Version
+from tidegate.model import EMPTY, FULL_OBJECT, STANDARD, Attributes, Bucket, Principal, Version
 from tidegate.preconditions import NONE, Preconditions
 
+ONTO_ITSELF = (
+    "This copy request is illegal because it is trying to copy an object to itself without changing the object's "
+    "metadata, storage class, website redirect location or encryption attributes."
+)
 # What S3 asks of who renames an object.
 RENAME = ("s3:PutObject", "s3:DeleteObject")
 
@@ -48,8 +65,10 @@ class Copying:
     Each raises ``NoSuchBucket`` and ``AccessDenied``, for either bucket, beside what it says.
     """
 
-    def __init__(self, rooms: Rooms) -> None:
+    def __init__(self, rooms: Rooms, reads: Reads, writing: Writing) -> None:
         self._rooms = rooms
+        self._reads = reads
+        self._writing = writing
 
     async def open_source(self, principal: Principal, source: Source) -> Reading:
         """Finds what is to be copied.
@@ -57,8 +76,17 @@ class Copying:
         Raises as a read does, ``PreconditionFailed``, ``InvalidRequest`` for a delete marker.
         """
         action = "s3:GetObjectVersion" if source.version_id else "s3:GetObject"
+        bucket = await self._rooms.bucket(principal, source.bucket, action, elsewhere=True)
+        reading: Reading
         try:
-            reading = await open_reading(self._rooms, principal, source.bucket, action, source.key, source.version_id)
+            if not bucket.is_elsewhere:
+                reading = await find_reading(self._rooms, bucket, source.key, source.version_id)
+            elif source.version_id:
+                raise errors.NotImplementedByServer(
+                    f"Versions of objects are not implemented for {bucket.identity.uri}."
+                )
+            else:
+                reading = await self._reads.open(bucket, source.key, ALL if source.preconditions == NONE else UNKNOWN)
         except errors.NamedDeleteMarker:
             raise errors.InvalidRequest(
                 "The source of a copy request may not specifically refer to a delete marker by version id."
@@ -85,24 +113,28 @@ class Copying:
         checksum that the copy is to have. Raises ``PreconditionFailed`` for either end, ``InvalidRequest`` for a copy
         onto itself that changes nothing.
         """
+        bucket = await self._rooms.bucket(principal, bucket_name, "s3:PutObject", elsewhere=True)
+        if bucket.is_elsewhere:
+            conditions = conditions_of(principal, bucket, preconditions)
+            check_extras(
+                bucket,
+                tags=tags or EMPTY,
+                storage_class=storage_class or STANDARD,
+                website_redirect=replace.website_redirect if replace is not None else "",
+                checksum=algorithm,
+            )
+            return await self._copy_there(
+                Target(principal, bucket, key), source, replace, conditions, drops_tags=tags is not None
+            )
         while True:
             reading = await self.open_source(principal, source)
             found = reading.version
+            if not found.blob:
+                return await self._copy_here(principal, bucket_name, bucket, key, reading, replace, tags, preconditions)
             onto_itself = (source.bucket, source.key, source.version_id) == (bucket_name, key, "")
             if onto_itself and replace is None and storage_class in (None, found.storage_class):
-                raise errors.InvalidRequest(
-                    "This copy request is illegal because it is trying to copy an object to itself without changing "
-                    "the object's metadata, storage class, website redirect location or encryption attributes."
-                )
-            attributes = found.attributes
-            if replace is not None:
-                attributes = msgspec.structs.replace(
-                    attributes,
-                    headers=replace.headers,
-                    metadata=replace.metadata,
-                    website_redirect=replace.website_redirect,
-                )
-            attributes = await self._with_checksum(reading, attributes, algorithm)
+                raise errors.InvalidRequest(ONTO_ITSELF)
+            attributes = await self._with_checksum(reading, _described(found.attributes, replace), algorithm)
             changed = msgspec.structs.replace(
                 found,
                 storage_class=storage_class or found.storage_class,
@@ -119,6 +151,59 @@ class Copying:
             version = await self._rooms.write(principal, bucket_name, "s3:PutObject", copy)
             if version is not None:
                 return Copied(version, found.version_id)
+
+    async def _copy_here(
+        self,
+        principal: Principal,
+        bucket_name: Name,
+        bucket: Bucket,
+        key: str,
+        reading: Reading,
+        replace: NewObject | None,
+        tags: Mapping[str, str] | None,
+        preconditions: Preconditions,
+    ) -> Copied:
+        """Copies an object that is not here: it is read from its remote, as if it were uploaded."""
+        await self._rooms.space.check()
+        found = reading.version
+        body = PlainBody(reading.stream(0, found.size), found.size)
+        received = await self._rooms.receiver.receive(bucket, body, found.size, computed_in(bucket))
+        given = replace or NewObject(found.attributes.headers, found.attributes.metadata)
+        draft = draft_of(msgspec.structs.replace(given, tags=tags or EMPTY), received, bucket)
+
+        def copy(tx: Transaction, bucket: Bucket) -> Version:
+            return versions.put(tx, bucket, key, draft, authorised(principal, bucket, preconditions).check_write)
+
+        version = await self._rooms.commit(principal, bucket_name, "s3:PutObject", received.content, copy)
+        return Copied(version, found.version_id)
+
+    async def _copy_there(
+        self, target: Target, source: Source, replace: NewObject | None, conditions: Conditions, *, drops_tags: bool
+    ) -> Copied:
+        """Copies an object to a bucket that another provider keeps: by that provider, if it has the source too."""
+        action = "s3:GetObjectVersion" if source.version_id else "s3:GetObject"
+        origin = await self._rooms.bucket(target.principal, source.bucket, action, elsewhere=True)
+        if origin.is_elsewhere and remote_of(origin) == remote_of(target.bucket):
+            if source.version_id or conditions != NO_CONDITIONS:
+                raise errors.NotImplementedByServer(
+                    f"Conditions, and versions of the source, are not implemented for copies within "
+                    f"{target.bucket.identity.uri}."
+                )
+            if source.key == target.key and replace is None:
+                raise errors.InvalidRequest(ONTO_ITSELF)
+            described = None if replace is None else (replace.headers, replace.metadata)
+            check = source.preconditions.check_copy_source
+            return Copied(await self._writing.copy(target, source.key, check, described), "")
+        reading = await self.open_source(target.principal, source)
+        found = reading.version
+        check_extras(target.bucket, tags=EMPTY if drops_tags else found.tags)
+        attributes = _described(found.attributes, replace)
+        draft = Draft(Existing(found.blob or 0), found.size, found.etag, now(), STANDARD, attributes, EMPTY)
+        async with aclosing(reading.stream(0, found.size)) as body:
+            version = await self._writing.put(
+                target, draft, conditions, body, lambda tx: bool(found.blob) and _is_still(tx, source, found)
+            )
+        return Copied(version, found.version_id)
 
     async def rename(
         self,
@@ -178,7 +263,17 @@ def draft_of_copy(version: Version, bucket: Bucket, modified: int) -> Draft:
     )
 
 
-def _is_still(tx: Transaction, source: Source, found: Version) -> bool:
+def _described(attributes: Attributes, replace: NewObject | None) -> Attributes:
+    """What is stored beside the copy's bytes; where these came from another provider is of no account any more."""
+    attributes = msgspec.structs.replace(attributes, source=None)
+    if replace is None:
+        return attributes
+    return msgspec.structs.replace(
+        attributes, headers=replace.headers, metadata=replace.metadata, website_redirect=replace.website_redirect
+    )
+
+
+def _is_still(tx: Reader, source: Source, found: Version) -> bool:
     """Whether the source is the version that was looked at; if not, the copy starts again with what is there now."""
     try:
         version = versions.get(tx, buckets.get(tx, source.bucket), source.key, source.version_id)

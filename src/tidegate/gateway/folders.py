@@ -8,10 +8,10 @@ takes the empty folder for a new one until ``renew`` says so.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import fcntl
 import logging
 import os
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
@@ -20,6 +20,7 @@ from pathlib import Path
 import msgspec
 
 from tidegate import errors
+from tidegate.alongside import alongside
 from tidegate.blobs.folder import BLOBS_FOLDER, MARKER, Folder, Marker, read_marker, write_marker
 from tidegate.blobs.local import LocalBlobs
 from tidegate.catalog import copies, folders
@@ -32,7 +33,10 @@ logger = logging.getLogger(__name__)
 
 # How long a look at the folders' disks counts: what a disk that went away costs each request until then is one try.
 LOOK_SECONDS = 2.0
-# Blobs whose damage a process has told the catalog of, and need not tell again until it forgets them all.
+# A blob whose damage a process has told the catalog of is told again after this: mended, it may be damaged once more.
+# Until then a blob that is read all the time costs one write and one line in the log.
+TELL_AGAIN_SECONDS = 5.0
+# Blobs that it remembers to have told. Beyond that the first are forgotten.
 MAX_TOLD = 10_000
 
 _LOCK_FILE = "folders.lock"
@@ -48,7 +52,7 @@ class Folders:
         self._store = store
         self._home = home.resolve()
         self._given: set[int] = set()
-        self._told: set[bytes] = set()
+        self._told: dict[bytes, float] = {}  # when, the longest ago first
         self._telling: set[asyncio.Task[None]] = set()
         store.on_damage = self._tell
 
@@ -81,13 +85,8 @@ class Folders:
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
         """Looks at the folders every so often while the context is open."""
-        task = asyncio.create_task(self._keep(), name="data folders")
-        try:
+        async with alongside(self._keep(), "data folders"):
             yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     async def everyone(self) -> list[tuple[KnownFolder, bool]]:
         """The folders, and whether each is there. The home folder comes first."""
@@ -220,22 +219,25 @@ class Folders:
                 return folder
         raise errors.InvalidArgument(f"{path} is no further data folder of {self._home}")
 
-    def _tell(self, name: bytes) -> None:
-        """A copy of a blob was found damaged: takes it down, for the job that mends it."""
-        if name in self._told:
-            return
+    def _tell(self, name: bytes) -> bool:
+        """A copy of a blob was found damaged: takes it down for the job that mends it. Returns whether that is news."""
+        told, time_now = self._told.get(name), time.monotonic()
+        if told is not None and time_now - told < TELL_AGAIN_SECONDS:
+            return False
+        self._told.pop(name, None)
         if len(self._told) >= MAX_TOLD:
-            self._told.clear()
-        self._told.add(name)
+            del self._told[next(iter(self._told))]
+        self._told[name] = time_now
         task = asyncio.create_task(self._take_down(name))
         self._telling.add(task)
         task.add_done_callback(self._telling.discard)
+        return True
 
     async def _take_down(self, name: bytes) -> None:
         try:
             await self._catalog.write(partial(copies.suspect, file=name))
         except errors.Error:
-            self._told.discard(name)
+            self._told.pop(name, None)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

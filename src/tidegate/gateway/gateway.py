@@ -26,6 +26,11 @@ from tidegate.gateway.multipart import Multipart
 from tidegate.gateway.native import Native
 from tidegate.gateway.objects import DEFAULT_CHECKSUM, Objects
 from tidegate.gateway.receive import Receiver
+from tidegate.gateway.remote.fills import Fills
+from tidegate.gateway.remote.reading import Reads
+from tidegate.gateway.remote.turns import Turns
+from tidegate.gateway.remote.upstreams import Upstreams
+from tidegate.gateway.remote.writing import Writing
 from tidegate.gateway.rooms import Rooms
 from tidegate.gateway.space import Space
 from tidegate.gateway.system import System
@@ -36,7 +41,14 @@ from tidegate.identity.vault import Vault
 class Gateway:
     """Everything that a door may ask for. To be made and used on one event loop."""
 
-    def __init__(self, rooms: Rooms, folders: Folders, min_part_size: int, promote_from: Sequence[Path] = ()) -> None:
+    def __init__(
+        self,
+        rooms: Rooms,
+        folders: Folders,
+        min_part_size: int,
+        promote_from: Sequence[Path] = (),
+        started: int = 0,
+    ) -> None:
         self.rooms = rooms
         self.folders = folders
         self.identity = rooms.identity
@@ -44,11 +56,14 @@ class Gateway:
         self.configuration = Configurations(rooms)
         self.system = System(rooms)
         self.buckets = Buckets(rooms)
-        self.objects = Objects(rooms)
-        self.copying = Copying(rooms)
-        self.multipart = Multipart(rooms, self.copying, min_part_size)
+        self._writing = Writing(rooms)
+        self._fills = Fills(rooms, started)
+        self.reads = Reads(rooms, self._fills)
+        self.objects = Objects(rooms, self._writing, self.reads)
+        self.copying = Copying(rooms, self.reads, self._writing)
+        self.multipart = Multipart(rooms, self.copying, self._writing, min_part_size)
         self.appends = Appends(rooms)
-        self.native = Native(rooms)
+        self.native = Native(rooms, self.reads, self._writing)
         self.archives = Archives(self.objects)
         self.archiving = Archiving(rooms)
         self.batches = Batches(rooms)
@@ -67,6 +82,10 @@ class Gateway:
     async def close(self) -> None:
         """Finishes writes that are under way and lets go of the data folder."""
         await self.folders.close()
+        await self._fills.close()
+        await self._writing.close()
+        await self.rooms.turns.close()
+        await self.rooms.upstreams.close()
         await self.rooms.catalog.close()
         self.rooms.blobs.close()
 
@@ -78,11 +97,13 @@ def open_gateway(
     min_part_size: int = MIN_PART_SIZE,
     durable: bool = True,
     promote_from: Sequence[Path] = (),
+    started: int = 0,
     on_group: Callable[[int], None] | None = None,
 ) -> Gateway:
     """Opens a data folder, which is made if it is not there. ``on_group`` is told the size of each group commit.
 
-    Further data folders are there once ``Gateway.folders`` is opened.
+    Further data folders are there once ``Gateway.folders`` is opened. ``started`` is when the server began to work on
+    the folder, in microseconds: what processes had leased before that is free.
 
     Raises ``DamagedCatalog`` where there are blobs and no catalog: with a new one they would be swept up as unknown.
     """
@@ -100,5 +121,6 @@ def open_gateway(
     blobs = LocalBlobs(folder / BLOBS_FOLDER, durable=durable)
     accesses, space = Accesses(catalog), Space(catalog, blobs.disks)
     identity = Identity(catalog, Vault(folder))
-    rooms = Rooms(catalog, blobs, identity, Receiver(blobs, inline_limit), accesses, space)
-    return Gateway(rooms, Folders(catalog, blobs, folder), min_part_size, promote_from)
+    receiver, upstreams = Receiver(blobs, inline_limit), Upstreams(catalog)
+    rooms = Rooms(catalog, blobs, identity, receiver, accesses, space, upstreams, Turns(catalog, upstreams))
+    return Gateway(rooms, Folders(catalog, blobs, folder), min_part_size, promote_from, started)

@@ -27,9 +27,11 @@ from tidegate.gateway.assignments import (
     ArchiveFormat,
     Copy,
     Delete,
+    Evict,
     Kind,
     MakeCopies,
     Nothing,
+    Prefetch,
     Promote,
 )  # fmt: skip
 from tidegate.gateway.permissions import authorise, authorise_system
@@ -57,7 +59,7 @@ _encode = msgspec.msgpack.Encoder().encode
 class Prepared(msgspec.Struct, frozen=True):
     """A job that somebody may start. ``total`` is how many objects it is about, where that is known."""
 
-    arguments: Copy | Delete | Archive | Promote | MakeCopies | Nothing
+    arguments: Copy | Delete | Prefetch | Evict | Archive | Promote | MakeCopies | Nothing
     source: WorkedOn | None = None
     destination: WorkedOn | None = None
     total: int | None = None
@@ -242,27 +244,59 @@ class Jobs:
             {"mirror.enabled": False} if copies == 1 else {"mirror.enabled": True, "mirror.copies": copies}
         )
         await self._buckets.set_properties(principal, name, changes)
+        return await self.await_copies(principal, name)
+
+    async def await_copies(self, principal: Principal, name: BucketName) -> Job:
+        """A job that waits until a bucket's objects are in as many data folders as its properties ask for."""
 
         def prepare(tx: Transaction) -> Prepared:
             bucket = buckets.get(tx, name)
             authorise(principal, bucket, "ais:PatchBucket")
-            return Prepared(MakeCopies(copies), _worked_on(bucket))
+            return Prepared(MakeCopies(bucket.copies), _worked_on(bucket))
 
         return await self._start(principal, Kind.MAKE_COPIES, prepare)
 
-    async def evict(self, principal: Principal, name: BucketName) -> Job:
-        """Raises ``InvalidArgument`` for a bucket of ours, ``NotImplementedByServer`` for any other."""
-        await self._rooms.bucket(principal, name, "s3:DeleteObject")
-        raise errors.InvalidArgument(
-            f'bucket "{name.uri}" has nothing to evict: no provider keeps it, what is in it is nowhere else'
-        )
+    async def evict(self, principal: Principal, name: BucketName, selection: Selection) -> Job:
+        """Forgets what is cached of the objects that are selected; their provider keeps them.
 
-    async def prefetch(self, principal: Principal, name: BucketName) -> Job:
-        """Raises as ``evict``."""
-        await self._rooms.bucket(principal, name, "s3:GetObject")
-        raise errors.InvalidArgument(
-            f'bucket "{name.uri}" has nothing to prefetch: no provider keeps it, all that is in it is here'
-        )
+        Raises ``InvalidArgument`` for a bucket of ours.
+        """
+
+        def prepare(tx: Transaction) -> Prepared:
+            bucket = _source(tx, principal, name, "s3:DeleteObject", selection, elsewhere=True)
+            if not bucket.is_elsewhere:
+                raise errors.InvalidArgument(
+                    f'bucket "{name.uri}" has nothing to evict: no provider keeps it, what is in it is nowhere else'
+                )
+            return Prepared(Evict(selection), _worked_on(bucket), None, _named(selection))
+
+        return await self._start(principal, Kind.EVICT_OBJECTS, prepare)
+
+    async def prefetch(
+        self,
+        principal: Principal,
+        name: BucketName,
+        selection: Selection,
+        *,
+        latest: bool = False,
+        goes_on: bool = False,
+    ) -> Job:
+        """Reads the objects that are selected from their provider, as far as they are not cached.
+
+        With ``latest`` the provider is asked of those that are, too. Raises ``InvalidArgument`` for a bucket of ours.
+        """
+        await self._rooms.bucket(principal, name, "s3:GetObject", elsewhere=True)
+
+        def prepare(tx: Transaction) -> Prepared:
+            bucket = _source(tx, principal, name, "s3:GetObject", selection, elsewhere=True)
+            if not bucket.is_elsewhere:
+                raise errors.InvalidArgument(
+                    f'bucket "{name.uri}" has nothing to prefetch: no provider keeps it, all that is in it is here'
+                )
+            arguments = Prefetch(selection, latest, goes_on)
+            return Prepared(arguments, _worked_on(bucket), None, _named(selection))
+
+        return await self._start(principal, Kind.PREFETCH_OBJECTS, prepare)
 
     async def clean_up(self, principal: Principal) -> Job:
         """Collects garbage and removes what crashes left behind, as is done every now and then, at once."""
@@ -270,9 +304,12 @@ class Jobs:
         return await self._start(principal, Kind.CLEAN_UP, lambda _: Prepared(Nothing()))
 
     async def evict_least_used(self, principal: Principal) -> Job:
-        """Evicts what was not read for long and is kept by a provider too: as yet there is no such thing."""
+        """Evicts what was not read for long and is kept by a provider too, where a disk is fuller than it may be.
+
+        That is done every now and then; this does it at once.
+        """
         authorise_system(principal, Access.ADMIN)
-        return await self._start(principal, Kind.EVICT_LEAST_USED, lambda _: Prepared(Nothing(), total=0), is_over=True)
+        return await self._start(principal, Kind.EVICT_LEAST_USED, lambda _: Prepared(Nothing()))
 
     async def _start(
         self,
@@ -338,12 +375,20 @@ def _worked_on(bucket: Bucket) -> WorkedOn:
     return WorkedOn(bucket.id, bucket.identity)
 
 
-def _source(tx: Transaction, principal: Principal, name: BucketName, action: str, selection: Selection) -> Bucket:
+def _source(
+    tx: Transaction,
+    principal: Principal,
+    name: BucketName,
+    action: str,
+    selection: Selection,
+    *,
+    elsewhere: bool = False,
+) -> Bucket:
     """The bucket that objects are selected from, if the caller may do this to them."""
     bucket = buckets.get(tx, name)
-    authorise(principal, bucket, action)
+    authorise(principal, bucket, action, elsewhere=elsewhere)
     if isinstance(selection, Prefix):
-        authorise(principal, bucket, "s3:ListBucket")
+        authorise(principal, bucket, "s3:ListBucket", elsewhere=elsewhere)
     return bucket
 
 
@@ -363,6 +408,11 @@ def _destination(
         return buckets.create(tx, name, principal.id, source.region, now(), properties=source.properties)
     authorise(principal, bucket, "s3:PutObject")
     return bucket
+
+
+def _named(selection: Selection) -> int | None:
+    """How many objects are named; None where only a listing would tell."""
+    return None if isinstance(selection, Prefix) else selection.count
 
 
 def _total(tx: Transaction, bucket: Bucket, selection: Selection) -> int | None:

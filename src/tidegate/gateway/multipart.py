@@ -17,16 +17,16 @@ from tidegate.catalog.buckets import Name
 from tidegate.catalog.listing import UploadPage
 from tidegate.catalog.uploads import Completed, Wanted
 from tidegate.catalog.versions import Draft
-from tidegate.gateway.body import Body
+from tidegate.gateway.body import Body, PlainBody
 from tidegate.gateway.copying import Copying, Source
-from tidegate.gateway.objects import DEFAULT_CHECKSUM, FULL_OBJECT, MAX_PUT_SIZE, NewObject
+from tidegate.gateway.objects import DEFAULT_CHECKSUM, MAX_PUT_SIZE, NewObject
 from tidegate.gateway.permissions import authorised
 from tidegate.gateway.receive import MD5
+from tidegate.gateway.remote.writing import Target, Writing, check_extras, conditions_of
 from tidegate.gateway.rooms import Rooms, now
-from tidegate.model import Attributes, Bucket, ObjectPart, Part, Principal, Upload
+from tidegate.model import COMPOSITE, FULL_OBJECT, Attributes, Bucket, ObjectPart, Part, Principal, Upload
 from tidegate.preconditions import NONE, Preconditions
 
-COMPOSITE = "COMPOSITE"
 # Amazon S3: an object has at most 5 TiB (50 TiB since 2025 with new clients; the design keeps to 5).
 MAX_OBJECT_SIZE = 5 * 1024**4
 
@@ -46,10 +46,11 @@ class Multipart:
     beside what it says.
     """
 
-    def __init__(self, rooms: Rooms, copying: Copying, min_part_size: int) -> None:
+    def __init__(self, rooms: Rooms, copying: Copying, writing: Writing, min_part_size: int) -> None:
         self._rooms = rooms
         self._min_part_size = min_part_size
         self._copying = copying
+        self._writing = writing
 
     async def create(
         self,
@@ -62,6 +63,9 @@ class Multipart:
         checksum_type: str = "",
     ) -> Upload:
         """Starts an upload. Without an algorithm the object gets Amazon's default checksum."""
+        bucket = await self._rooms.bucket(principal, bucket_name, "s3:PutObject", elsewhere=True)
+        if bucket.is_elsewhere:
+            check_extras(bucket, tags=new.tags, storage_class=new.storage_class, website_redirect=new.website_redirect)
         started = now()
 
         def create(tx: Transaction, bucket: Bucket) -> Upload:
@@ -80,33 +84,25 @@ class Multipart:
             uploads.create(tx, upload)
             return upload
 
-        return await self._rooms.write(principal, bucket_name, "s3:PutObject", create)
+        return await self._rooms.write(principal, bucket_name, "s3:PutObject", create, elsewhere=True)
 
     async def get(self, principal: Principal, bucket_name: Name, key: str, upload_id: str, action: str) -> Upload:
         """An upload that is under way."""
         return await self._rooms.read(
-            principal, bucket_name, action, lambda tx, bucket: uploads.get(tx, bucket, key, upload_id)
+            principal,
+            bucket_name,
+            action,
+            lambda tx, bucket: uploads.get(tx, bucket, key, upload_id),
+            elsewhere=True,
         )
 
     async def put_part(
         self, principal: Principal, bucket_name: Name, key: str, upload_id: str, number: int, body: Body
     ) -> tuple[Part, Mapping[str, str]]:
         """Stores a part. Returns it, and the checksums that the client declared of it."""
-        bucket = await self._rooms.bucket(principal, bucket_name, "s3:PutObject")
+        bucket = await self._rooms.bucket(principal, bucket_name, "s3:PutObject", elsewhere=True)
         upload = await self.get(principal, bucket_name, key, upload_id, "s3:PutObject")
-        await self._rooms.space.check()
-        algorithm = upload.checksum_algorithm or DEFAULT_CHECKSUM
-        received = await self._rooms.receiver.receive(bucket, body, MAX_PUT_SIZE, (algorithm,))
-        sums = {algorithm: checksums.encode(received.digests[algorithm])}
-        part = Part(number, received.size, received.md5, now(), 0, sums)
-        await self._rooms.commit(
-            principal,
-            bucket_name,
-            "s3:PutObject",
-            received.content,
-            lambda tx, bucket: uploads.put_part(tx, bucket, key, upload_id, part, received.content),
-        )
-        return part, received.checksums
+        return await self._receive_part(principal, bucket, bucket_name, upload, number, body)
 
     async def copy_part(
         self,
@@ -120,9 +116,10 @@ class Multipart:
     ) -> tuple[Part, str]:
         """Makes a part of a range (first and last byte) of an object, or of all of it.
 
-        The bytes are read for their hashes, not copied. Returns the part and the source's version id. Raises as a read
-        does, and ``InvalidArgument`` for a range that the source has not.
+        The bytes are read for their hashes, not copied, unless another provider keeps them. Returns the part and the
+        source's version id. Raises as a read does, and ``InvalidArgument`` for a range that the source has not.
         """
+        bucket = await self._rooms.bucket(principal, bucket_name, "s3:PutObject", elsewhere=True)
         upload = await self.get(principal, bucket_name, key, upload_id, "s3:PutObject")
         algorithm = upload.checksum_algorithm or DEFAULT_CHECKSUM
         reading = await self._copying.open_source(principal, source)
@@ -135,6 +132,10 @@ class Multipart:
             raise errors.InvalidRequest(
                 f"The specified copy source is larger than the maximum allowable size for a copy source: {MAX_PUT_SIZE}"
             )
+        if not found.blob:
+            body = PlainBody(reading.stream(first, length), length)
+            part, _ = await self._receive_part(principal, bucket, bucket_name, upload, number, body)
+            return part, found.version_id
         hashers = {name: checksums.new(name) for name in (MD5, algorithm)}
         async for piece in reading.stream(first, length):
             for hasher in hashers.values():
@@ -149,8 +150,27 @@ class Multipart:
                 raise errors.ConditionalRequestConflict("The source was replaced while it was copied.")
             uploads.put_part(tx, bucket, key, upload_id, part, content)
 
-        await self._rooms.write(principal, bucket_name, "s3:PutObject", put)
+        await self._rooms.write(principal, bucket_name, "s3:PutObject", put, elsewhere=True)
         return part, found.version_id
+
+    async def _receive_part(
+        self, principal: Principal, bucket: Bucket, bucket_name: Name, upload: Upload, number: int, body: Body
+    ) -> tuple[Part, Mapping[str, str]]:
+        """Takes in a part, and keeps it. Returns it, and the checksums that were declared of it."""
+        await self._rooms.space.check()
+        algorithm = upload.checksum_algorithm or DEFAULT_CHECKSUM
+        received = await self._rooms.receiver.receive(bucket, body, MAX_PUT_SIZE, (algorithm,))
+        sums = {algorithm: checksums.encode(received.digests[algorithm])}
+        part = Part(number, received.size, received.md5, now(), 0, sums)
+        await self._rooms.commit(
+            principal,
+            bucket_name,
+            "s3:PutObject",
+            received.content,
+            lambda tx, bucket: uploads.put_part(tx, bucket, upload.key, upload.id, part, received.content),
+            elsewhere=True,
+        )
+        return part, received.checksums
 
     async def parts(
         self, principal: Principal, bucket_name: Name, key: str, upload_id: str, *, after: int, limit: int
@@ -161,7 +181,8 @@ class Multipart:
             upload = uploads.get(tx, bucket, key, upload_id)
             return bucket, upload, uploads.parts(tx, upload_id, after, limit + 1)
 
-        bucket, upload, found = await self._rooms.read(principal, bucket_name, "s3:ListMultipartUploadParts", read)
+        action = "s3:ListMultipartUploadParts"
+        bucket, upload, found = await self._rooms.read(principal, bucket_name, action, read, elsewhere=True)
         return bucket, upload, found[:limit], 0 < limit < len(found)
 
     async def list(
@@ -178,7 +199,8 @@ class Multipart:
         """A page of the uploads that are under way."""
         action = "s3:ListBucketMultipartUploads"
         if limit == 0:
-            return await self._rooms.bucket(principal, bucket_name, action), UploadPage([], [], None, "")
+            bucket = await self._rooms.bucket(principal, bucket_name, action, elsewhere=True)
+            return bucket, UploadPage([], [], None, "")
         return await self._rooms.read(
             principal,
             bucket_name,
@@ -189,6 +211,7 @@ class Multipart:
                     tx, bucket, prefix=prefix, delimiter=delimiter, after=after, after_id=after_id, limit=limit
                 ),
             ),
+            elsewhere=True,
         )
 
     async def complete(
@@ -202,12 +225,20 @@ class Multipart:
         *,
         preconditions: Preconditions = NONE,
     ) -> Completed:
-        """Makes an object of the parts. The same request again gets the same answer.
+        """Makes an object of the parts, which takes a remote its time. The same request again gets the same answer.
 
         Raises ``InvalidPart``, ``InvalidPartOrder``, ``EntityTooSmall``, ``BadDigest``, ``InvalidRequest``,
         ``PreconditionFailed``.
         """
         compose = partial(compose_parts, expected=expected, modified=now())
+        bucket = await self._rooms.bucket(principal, bucket_name, "s3:PutObject", elsewhere=True)
+        if bucket.is_elsewhere:
+            return await self._writing.complete(
+                Target(principal, bucket, key),
+                lambda tx: uploads.assemble(tx, bucket, key, upload_id, wanted, compose, self._min_part_size),
+                lambda tx, version: uploads.finish(tx, upload_id, wanted, version, now()),
+                conditions_of(principal, bucket, preconditions),
+            )
 
         def complete(tx: Transaction, bucket: Bucket) -> Completed:
             check = authorised(principal, bucket, preconditions).check_write
@@ -222,6 +253,7 @@ class Multipart:
             bucket_name,
             "s3:AbortMultipartUpload",
             lambda tx, bucket: uploads.abort(tx, bucket, key, upload_id, now()),
+            elsewhere=True,
         )
 
 

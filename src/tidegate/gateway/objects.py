@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -14,15 +15,16 @@ from tidegate.catalog.versions import Deleted, Draft
 from tidegate.gateway import appending
 from tidegate.gateway.body import Body
 from tidegate.gateway.permissions import authorise, authorised
-from tidegate.gateway.reading import Reading, open_reading
+from tidegate.gateway.reading import ALL, UNKNOWN, Reading, Span, find_reading
 from tidegate.gateway.receive import Received
+from tidegate.gateway.remote.reading import Reads
+from tidegate.gateway.remote.writing import NO_CONDITIONS, Target, Writing, check_extras, conditions_of
 from tidegate.gateway.rooms import Rooms, now
-from tidegate.model import STANDARD, Attributes, Bucket, Principal, Version
+from tidegate.model import FULL_OBJECT, STANDARD, Attributes, Bucket, Principal, Version
 from tidegate.preconditions import NONE, Preconditions
 
 # Amazon S3: one PUT, or one part, has at most 5 GiB.
 MAX_PUT_SIZE = 5 * 1024**3
-FULL_OBJECT = "FULL_OBJECT"
 # What Amazon computes where the client declared no checksum.
 DEFAULT_CHECKSUM = "CRC64NVME"
 
@@ -54,8 +56,10 @@ class Deletion(msgspec.Struct, frozen=True):
 class Objects:
     """The operations on objects. Each raises ``NoSuchBucket`` and ``AccessDenied`` beside what it says."""
 
-    def __init__(self, rooms: Rooms) -> None:
+    def __init__(self, rooms: Rooms, writing: Writing, reads: Reads) -> None:
         self._rooms = rooms
+        self._reads = reads
+        self._writing = writing
 
     async def put(
         self,
@@ -73,10 +77,22 @@ class Objects:
 
         Raises ``PreconditionFailed``, ``EntityTooLarge``, ``InvalidWriteOffset``, and what the body raises.
         """
-        bucket = await self._rooms.bucket(principal, bucket_name, "s3:PutObject")
+        bucket = await self._rooms.bucket(principal, bucket_name, "s3:PutObject", elsewhere=True)
+        conditions = NO_CONDITIONS
+        if bucket.is_elsewhere:
+            conditions = conditions_of(principal, bucket, preconditions)
+            check_extras(
+                bucket,
+                tags=new.tags,
+                storage_class=new.storage_class,
+                website_redirect=new.website_redirect,
+                appends=write_offset is not None,
+            )
         await self._rooms.space.check()
         received = await self._rooms.receiver.receive(bucket, body, max_size, computed_in(bucket))
         draft = draft_of(new, received, bucket)
+        if bucket.is_elsewhere:
+            return await self._writing.put(Target(principal, bucket, key), draft, conditions)
 
         def put(tx: Transaction, bucket: Bucket) -> Version:
             check = authorised(principal, bucket, preconditions).check_write
@@ -95,44 +111,64 @@ class Objects:
         *,
         preconditions: Preconditions = NONE,
         action: str = "s3:GetObject",
+        span: Span = ALL,
+        latest: bool = False,
     ) -> Reading:
-        """Finds an object to read.
+        """Finds an object to read. ``span`` is what will be read of it, as far as that is known before its size is;
+        ``latest`` asks another provider, where one keeps the object, whether what is here is what it has.
 
         Raises ``NoSuchKey``, ``NoSuchVersion``, ``DeleteMarker``, ``NamedDeleteMarker``, ``NotModified``,
         ``PreconditionFailed``.
         """
         if version_id:
             action = _of_version(action)
-        reading = await open_reading(self._rooms, principal, bucket_name, action, key, version_id)
+        bucket = await self._rooms.bucket(principal, bucket_name, action, elsewhere=True)
+        if bucket.is_elsewhere:
+            _refuse_versions(bucket, version_id)
+            known = span if preconditions is NONE else UNKNOWN  # which may mean that nothing is read
+            reading = await self._reads.open(bucket, key, known, latest=latest)
+        else:
+            reading = await find_reading(self._rooms, bucket, key, version_id)
         if preconditions is not NONE:
             preconditions.check_read(reading.version)
         self._rooms.accesses.note(reading.log, reading.version)
         return reading
 
     async def head(
-        self, principal: Principal, bucket_name: Name, key: str, version_id: str = "", *, action: str = "s3:GetObject"
+        self,
+        principal: Principal,
+        bucket_name: Name,
+        key: str,
+        version_id: str = "",
+        *,
+        action: str = "s3:GetObject",
+        latest: bool = False,
     ) -> Version:
         """A version without its bytes. Raises as ``read``."""
-        return await self._rooms.read(
-            principal,
-            bucket_name,
-            _of_version(action) if version_id else action,
-            lambda tx, bucket: versions.get_object(tx, bucket, key, version_id),
-        )
+        action = _of_version(action) if version_id else action
+        bucket = await self._rooms.bucket(principal, bucket_name, action, elsewhere=True)
+        if bucket.is_elsewhere:
+            _refuse_versions(bucket, version_id)
+            return await self._reads.head(bucket, key, latest=latest)
+        return await self._rooms.catalog.read(lambda tx: versions.get_object(tx, bucket, key, version_id))
 
     async def delete(self, principal: Principal, bucket_name: Name, deletion: Deletion) -> Deleted:
         """Deletes an object, or a version of it. What is not there is no error. Raises ``PreconditionFailed``."""
+        action = _delete_action(deletion)
+        bucket = await self._rooms.bucket(principal, bucket_name, action, elsewhere=True)
+        if bucket.is_elsewhere:
+            return await self._delete_there(principal, bucket, deletion)
         return await self._rooms.write(
-            principal,
-            bucket_name,
-            _delete_action(deletion),
-            lambda tx, bucket: _delete(tx, principal, bucket, deletion),
+            principal, bucket_name, action, lambda tx, bucket: _delete(tx, principal, bucket, deletion)
         )
 
     async def delete_many(
         self, principal: Principal, bucket_name: Name, deletions: Sequence[Deletion]
     ) -> list[Deleted | errors.Error]:
-        """Deletes many objects in one transaction. The outcome of each, in order."""
+        """Deletes many objects: in one transaction, or each at the remote. The outcome of each, in order."""
+        bucket = await self._rooms.bucket(principal, bucket_name, "s3:DeleteObject", elsewhere=True)
+        if bucket.is_elsewhere:
+            return await self._delete_many_there(principal, bucket, deletions)
 
         def delete(tx: Transaction, bucket: Bucket) -> list[Deleted | errors.Error]:
             outcomes: list[Deleted | errors.Error] = []
@@ -145,6 +181,27 @@ class Objects:
             return outcomes
 
         return await self._rooms.write(principal, bucket_name, "s3:DeleteObject", delete)
+
+    async def _delete_there(self, principal: Principal, bucket: Bucket, deletion: Deletion) -> Deleted:
+        if deletion.version_id:
+            raise errors.NotImplementedByServer(f"Versions of objects are not implemented for {bucket.identity.uri}.")
+        if deletion.preconditions != NONE:
+            raise errors.NotImplementedByServer(f"Conditional deletes are not implemented for {bucket.identity.uri}.")
+        await self._writing.delete(Target(principal, bucket, deletion.key, "s3:DeleteObject"))
+        return Deleted()
+
+    async def _delete_many_there(
+        self, principal: Principal, bucket: Bucket, deletions: Sequence[Deletion]
+    ) -> list[Deleted | errors.Error]:
+        outcomes = await asyncio.gather(
+            *(self._delete_there(principal, bucket, deletion) for deletion in deletions), return_exceptions=True
+        )
+        found: list[Deleted | errors.Error] = []
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException) and not isinstance(outcome, errors.Error):
+                raise outcome
+            found.append(outcome)
+        return found
 
     async def set_tags(
         self, principal: Principal, bucket_name: Name, key: str, version_id: str, tags: Mapping[str, str]
@@ -159,6 +216,13 @@ class Objects:
 def _of_version(action: str) -> str:
     """The permission for a version that is named: ``s3:GetObjectVersionTagging`` of ``s3:GetObjectTagging``."""
     return action.replace("Object", "ObjectVersion", 1)
+
+
+def _refuse_versions(bucket: Bucket, version_id: str) -> None:
+    if version_id:
+        raise errors.NotImplementedByServer(
+            f'bucket "{bucket.identity.uri}" is kept by its provider: reading a version by its id is not implemented'
+        )
 
 
 def _delete_action(deletion: Deletion) -> str:

@@ -14,6 +14,7 @@ from typing import Final
 from tidegate import access, errors
 from tidegate.access import Access
 from tidegate.model import Bucket, Principal
+from tidegate.names import BucketName
 from tidegate.preconditions import Preconditions
 
 # Which permission an action needs, by Amazon's name of the action or, for what Amazon does not know, one of ours.
@@ -56,7 +57,7 @@ NEEDS: Final[Mapping[str, int]] = MappingProxyType(
         }.items()
     }
 )
-# Actions on what is in a bucket: a bucket that somebody else keeps has nothing here.
+# Actions on what is in a bucket, which for a bucket that somebody else keeps is not here.
 _CONTENT: Final = int(
     Access.GET | Access.HEAD_OBJECT | Access.PUT | Access.APPEND | Access.DELETE_OBJECT | Access.MOVE_OBJECT
     | Access.PROMOTE | Access.UPDATE_OBJECT | Access.LIST_OBJECTS
@@ -65,32 +66,37 @@ _CONTENT: Final = int(
 _FORBIDDABLE: Final = int(_CONTENT | Access.DESTROY_BUCKET | Access.MOVE_BUCKET)
 
 
-def authorise(principal: Principal, bucket: Bucket, action: str) -> None:
+def authorise(principal: Principal, bucket: Bucket, action: str, *, elsewhere: bool = False) -> None:
     """Raises ``AccessDenied`` unless the caller may do this to the bucket or to what is in it.
 
-    Raises ``NotImplementedByServer`` for the content of a bucket that another provider keeps.
+    Raises ``NotImplementedByServer`` for the content of a bucket that another provider keeps, unless who asks says that
+    he can do it ``elsewhere``: so nothing that does not know of such buckets takes a cache for the truth.
     """
     needed = NEEDS[action]
     if not (principal.is_admin or _owns(principal, bucket) or _is_granted(principal, bucket, needed)):
-        raise errors.AccessDenied
+        refusal = errors.AccessDenied()
+        refusal.bucket = bucket.identity.uri
+        raise refusal
     allowed = bucket.access
     if needed & _FORBIDDABLE & ~allowed:
         raise errors.BucketAccessDenied(
             f"bucket {bucket.identity.uri}: {_spelt(needed)} access denied (allowed: [{_spelt(allowed)}])"
         )
-    if needed & _CONTENT and bucket.is_elsewhere:
+    if needed & _CONTENT and bucket.is_elsewhere and not elsewhere:
         raise errors.NotImplementedByServer(
-            f'bucket "{bucket.identity.uri}" is kept by its provider: reading and writing it is not implemented'
+            f'bucket "{bucket.identity.uri}" is kept by another provider: this operation is not implemented there'
         )
 
 
-def authorised(principal: Principal, bucket: Bucket, conditions: Preconditions) -> Preconditions:
+def authorised(
+    principal: Principal, bucket: Bucket, conditions: Preconditions, *, elsewhere: bool = False
+) -> Preconditions:
     """The conditions of a write, if the caller may have them evaluated. Raises as ``authorise``.
 
     Whether an object has some ETag is for those to know who may read it (Amazon S3 user guide, "Conditional writes").
     """
     if conditions.asks_of_content:
-        authorise(principal, bucket, "s3:GetObject")
+        authorise(principal, bucket, "s3:GetObject", elsewhere=elsewhere)
     return conditions
 
 
@@ -113,6 +119,21 @@ def may(principal: Principal, needed: Access) -> bool:
     elif principal.id:
         granted = Access.CREATE_BUCKET | Access.LIST_BUCKETS
     return not needed & ~granted
+
+
+def may_bring_in(principal: Principal, name: BucketName | None = None, action: str = "") -> bool:
+    """Whether the caller may make a bucket of another provider known here, which the server's credentials open.
+
+    An account without roles may make buckets, but not these. With a name and an action: whether the caller's roles give
+    that of this very bucket, so that it may become known for it.
+    """
+    if principal.is_admin:
+        return True
+    if principal.grants is None:
+        return False
+    if name is None:
+        return bool(principal.grants.cluster & Access.CREATE_BUCKET)
+    return not NEEDS[action] & ~int(principal.grants.of(name))
 
 
 def may_list(principal: Principal, bucket: Bucket) -> bool:

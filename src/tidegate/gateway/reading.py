@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from typing import Final, Protocol
 
 import msgspec
 import xxhash
@@ -15,14 +16,46 @@ from tidegate.catalog.blobs import Extent, Kind
 from tidegate.catalog.buckets import Name
 from tidegate.catalog.versions import Stored
 from tidegate.gateway.rooms import Rooms
-from tidegate.model import Bucket, ObjectPart, Principal, Version
+from tidegate.model import EMPTY, STANDARD, Attributes, Bucket, ObjectPart, Principal, Version
 
 
-class Reading:
-    """An object that was found and may be read by the caller.
-
-    ``data`` is all of it where it is kept inline, and verified.
+class Span(msgspec.Struct, frozen=True):
+    """What somebody is going to read of an object whose size is not known yet: from ``start`` to before ``stop``, or to
+    the end. A ``start`` of None says nothing, or that nothing will be read.
     """
+
+    start: int | None = 0
+    stop: int | None = None
+
+
+ALL: Final = Span()
+UNKNOWN: Final = Span(None)
+
+
+class Reading(Protocol):
+    """An object that was found and may be read by the caller, wherever it is.
+
+    ``log`` is its bucket's; ``data`` is all of it where that is in memory, and verified.
+    """
+
+    @property
+    def version(self) -> Version: ...
+
+    @property
+    def data(self) -> bytes | None: ...
+
+    @property
+    def log(self) -> int: ...
+
+    async def parts(self) -> tuple[ObjectPart, ...]:
+        """The parts of a multipart object; empty for any other."""
+
+    def stream(self, start: int, length: int) -> AsyncGenerator[bytes, None]:
+        """The bytes of a range, or an error in their place. To be closed."""
+
+
+class LocalReading:
+    """Implements ``Reading`` for an object of the store's."""
 
     def __init__(self, rooms: Rooms, bucket: Bucket, stored: Stored) -> None:
         self._rooms = rooms
@@ -84,13 +117,26 @@ class Reading:
                     yield piece
         elif blob is not None:
             left = length
-            for extent in await self._rooms.catalog.read(lambda tx: blobs.extents(tx, blob, start, length)):
+            extents = await self._rooms.catalog.read(lambda tx: blobs.extents(tx, blob, start, length))
+            await self._check_there(extents)
+            for extent in extents:
                 async with aclosing(self._extent(extent)) as pieces:
                     async for piece in pieces:
                         left -= len(piece)
                         yield piece
             if left:
                 raise errors.DamagedBlob
+
+    async def _check_there(self, extents: Sequence[Extent]) -> None:
+        """Raises ``FolderMissing`` where some of an object is only in folders that are missing: better none of it is
+        sent than a beginning. Asks the disks only where that seems to be so.
+        """
+        store = self._rooms.blobs
+        needed = {extent.folders for extent in extents if extent.file is not None}
+        if any(not folders & store.there for folders in needed):
+            await store.refresh()
+            if any(not folders & store.there for folders in needed):
+                raise errors.FolderMissing
 
     async def _extent(self, extent: Extent) -> AsyncGenerator[bytes, None]:
         if extent.file is None:
@@ -151,12 +197,23 @@ class _Digest:
 
 async def open_reading(
     rooms: Rooms, principal: Principal, bucket_name: Name, action: str, key: str, version_id: str
-) -> Reading:
+) -> LocalReading:
     """Finds an object that the caller may read.
 
     Raises ``NoSuchBucket``, ``AccessDenied``, ``NoSuchKey``, ``NoSuchVersion``, ``DeleteMarker``,
     ``NamedDeleteMarker``.
     """
     bucket = await rooms.bucket(principal, bucket_name, action)
+    return await find_reading(rooms, bucket, key, version_id)
+
+
+async def find_reading(rooms: Rooms, bucket: Bucket, key: str, version_id: str) -> LocalReading:
+    """Finds an object of a bucket of ours, for a caller who may read it. Raises as ``open_reading``."""
     stored = await rooms.catalog.read(lambda tx: versions.read(tx, bucket, key, version_id))
-    return Reading(rooms, bucket, stored)
+    return LocalReading(rooms, bucket, stored)
+
+
+def read_blob(rooms: Rooms, bucket: Bucket, blob: int, start: int, length: int) -> AsyncGenerator[bytes, None]:
+    """The bytes of a range of a blob that need not be a version's. Raises ``DamagedBlob``."""
+    version = Version("", 0, "", start + length, "", 0, STANDARD, blob, Attributes(), EMPTY)
+    return LocalReading(rooms, bucket, Stored(version, Kind.COMPOSED, None, None, None, 0)).stream(start, length)

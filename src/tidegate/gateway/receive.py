@@ -47,7 +47,7 @@ class Receiver:
 
     def __init__(self, store: BlobStore, inline_limit: int) -> None:
         self._store = store
-        self._inline_limit = inline_limit
+        self.inline_limit = inline_limit
 
     async def receive(self, bucket: Bucket, body: Body, max_size: int, also: Iterable[str] = ()) -> Received:
         """Reads a body to its end, for a bucket. ``also`` names digests to compute beside MD5 and what the body wants.
@@ -65,7 +65,7 @@ class Receiver:
         async for piece in pieces:
             held.append(piece)
             size += len(piece)
-            if size > self._inline_limit:
+            if size > self.inline_limit:
                 return await self._receive_file(bucket, body, pieces, held, hashers, max_size)
         if bucket.copies > 1:
             return await self._receive_file(bucket, body, pieces, held, hashers, max_size)

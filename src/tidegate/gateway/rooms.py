@@ -17,9 +17,14 @@ from tidegate.catalog.buckets import Name
 from tidegate.gateway.accesses import Accesses
 from tidegate.gateway.permissions import authorise
 from tidegate.gateway.receive import Receiver
+from tidegate.gateway.remote.discovery import first_use
+from tidegate.gateway.remote.turns import Turns
+from tidegate.gateway.remote.upstreams import Upstreams
 from tidegate.gateway.space import Space
 from tidegate.identity import Identity
 from tidegate.model import Bucket, Principal
+from tidegate.names import BucketName
+from tidegate.properties.tree import Mirror
 
 T = TypeVar("T")
 
@@ -33,35 +38,72 @@ class Rooms(msgspec.Struct, frozen=True):
     receiver: Receiver
     accesses: Accesses
     space: Space
+    upstreams: Upstreams
+    turns: Turns
 
-    async def bucket(self, principal: Principal, name: Name, action: str) -> Bucket:
+    def check_copies(self, mirror: Mirror) -> None:
+        """Raises ``InvalidArgument`` for more copies than there are folders."""
+        folders = self.blobs.capacity
+        if mirror.enabled and mirror.copies > folders:
+            raise errors.InvalidArgument(
+                f"mirror.copies is {mirror.copies}: each copy needs a data folder of its own ({folders} here)"
+            )
+
+    async def bucket(self, principal: Principal, name: Name, action: str, *, elsewhere: bool = False) -> Bucket:
         """The bucket, if the caller may do this to it.
 
-        ``action`` is Amazon's name of the permission, such as ``s3:GetObject``.
+        ``action`` is Amazon's name of the permission, such as ``s3:GetObject``. What is in a bucket that another
+        provider keeps is for those who say that they can do it ``elsewhere``; to them, such a bucket becomes known when
+        its URI is used for the first time.
 
         Raises ``NoSuchBucket``, ``AmbiguousBucketName``, ``AccessDenied``, and ``NotImplementedByServer`` for
         what is in a bucket that another provider keeps.
         """
-        bucket = await self.catalog.recall(("bucket", name), lambda tx: buckets.get(tx, name))
-        authorise(principal, bucket, action)
+        try:
+            bucket = await self.catalog.recall(("bucket", name), lambda tx: buckets.get(tx, name))
+        except errors.NoSuchBucket:
+            if not (elsewhere and isinstance(name, BucketName) and name.is_remote):
+                raise
+            bucket = await first_use(self.catalog, self.upstreams, principal, name, action, now())
+        authorise(principal, bucket, action, elsewhere=elsewhere)
         return bucket
 
-    async def read(self, principal: Principal, name: Name, action: str, function: Callable[[Reader, Bucket], T]) -> T:
+    async def known(self, principal: Principal, name: Name, action: str) -> Bucket:
+        """As ``bucket``, for who wants to know of the bucket only, wherever its content is."""
+        bucket = await self.catalog.recall(("bucket", name), lambda tx: buckets.get(tx, name))
+        authorise(principal, bucket, action, elsewhere=True)
+        return bucket
+
+    async def read(
+        self,
+        principal: Principal,
+        name: Name,
+        action: str,
+        function: Callable[[Reader, Bucket], T],
+        *,
+        elsewhere: bool = False,
+    ) -> T:
         """What the function finds out about a bucket, if the caller may do this to it.
 
         Raises as ``bucket``, and as the function.
         """
-        bucket = await self.bucket(principal, name, action)
+        bucket = await self.bucket(principal, name, action, elsewhere=elsewhere)
         return await self.catalog.read(lambda tx: function(tx, bucket))
 
     async def write(
-        self, principal: Principal, name: Name, action: str, function: Callable[[Transaction, Bucket], T]
+        self,
+        principal: Principal,
+        name: Name,
+        action: str,
+        function: Callable[[Transaction, Bucket], T],
+        *,
+        elsewhere: bool = False,
     ) -> T:
         """As ``read``, in a transaction that writes: the caller is authorised inside it."""
 
         def run(tx: Transaction) -> T:
             bucket = buckets.get(tx, name)
-            authorise(principal, bucket, action)
+            authorise(principal, bucket, action, elsewhere=elsewhere)
             return function(tx, bucket)
 
         return await self.catalog.write(run)
@@ -73,6 +115,8 @@ class Rooms(msgspec.Struct, frozen=True):
         action: str,
         content: Content,
         function: Callable[[Transaction, Bucket], T],
+        *,
+        elsewhere: bool = False,
     ) -> T:
         """As ``write``, for a transaction that would refer to new content. What the catalog refuses is removed.
 
@@ -81,11 +125,16 @@ class Rooms(msgspec.Struct, frozen=True):
         content goes, which takes the room.
         """
         try:
-            return await self.write(principal, name, action, function)
+            return await self.write(principal, name, action, function, elsewhere=elsewhere)
         except errors.Error as error:
-            if error.status < 500 or isinstance(error, errors.InsufficientStorage):
+            if is_refusal(error):
                 await self.receiver.discard(content)
             raise
+
+
+def is_refusal(error: errors.Error) -> bool:
+    """Whether a transaction that ended so has surely not happened."""
+    return not error.is_ours or isinstance(error, errors.InsufficientStorage)
 
 
 def now() -> int:

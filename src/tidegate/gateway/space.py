@@ -38,6 +38,7 @@ class Space:
         self._catalog = catalog
         self._folders = folders
         self._clock = clock
+        self.evicting = asyncio.Lock()  # held by who makes room
         self._looks_again = 0.0
         self._refusal: str | None = None
 

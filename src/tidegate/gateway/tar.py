@@ -1,7 +1,8 @@
 """The tar format: what precedes a member's bytes, written and read. Pure: blocks in, values out.
 
-Written is ustar (POSIX.1-1988), and PAX (POSIX.1-2001) where a name or a size does not fit. Read is that, and GNU tar's
-long names and large numbers. Whatever an archive says of sizes, a parser here holds one block or one bounded header.
+Written is ustar (POSIX.1-1988), and PAX (POSIX.1-2001) where a name or a size does not fit, but GNU tar's long names
+for what ends with a slash. Read is that, and GNU tar's large numbers. Whatever an archive says of sizes, a parser here
+holds one block or one bounded header.
 
 Source: POSIX.1-2017, pax, "ustar Interchange Format"; GNU tar manual, "Basic Tar Format".
 """
@@ -78,18 +79,22 @@ def header(name: str, size: int, modified: int) -> bytes:
         return _block(raw, b"", size, modified, b"0")
     if size <= _MAX_OCTAL and raw.isascii() and (cut := _cut(raw)):
         return _block(raw[cut + 1 :], raw[:cut], size, modified, b"0")
-    records = _record(b"path", raw)
+    extended, records = b"", b""
+    if raw.endswith(b"/"):  # readers cut that off a path in PAX, and off no GNU name
+        extended = _extended(b"././@LongLink", raw + b"\0", modified, b"L")
+    else:
+        records = _record(b"path", raw)
     if size > _MAX_OCTAL:
         records += _record(b"size", b"%d" % size)
+    if records:
+        extended += _extended(b"././@PaxHeader", records, modified, b"x")
     short = raw[-_NAME:].decode("ascii", "replace").replace("\ufffd", "_").encode()
-    return b"".join(
-        (
-            _block(b"././@PaxHeader", b"", len(records), modified, b"x"),
-            records,
-            padding(len(records)),
-            _block(short, b"", min(size, _MAX_OCTAL), modified, b"0"),
-        )
-    )
+    return extended + _block(short, b"", min(size, _MAX_OCTAL), modified, b"0")
+
+
+def _extended(name: bytes, data: bytes, modified: int, kind: bytes) -> bytes:
+    """A header that says something of the one that follows it."""
+    return b"".join((_block(name, b"", len(data), modified, kind), data, padding(len(data))))
 
 
 def _block(name: bytes, prefix: bytes, size: int, modified: int, kind: bytes) -> bytes:

@@ -10,7 +10,7 @@ from functools import partial
 from tidegate import checksums, errors
 from tidegate.catalog import undigested
 from tidegate.catalog.undigested import Undigested
-from tidegate.gateway.reading import Reading
+from tidegate.gateway.reading import LocalReading
 from tidegate.gateway.rooms import Rooms
 
 logger = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ async def _compute(rooms: Rooms, seq: int) -> bool:
 async def _digest(rooms: Rooms, found: Undigested) -> tuple[str, str]:
     kind = found.bucket.properties.checksum.type
     hasher = checksums.new(checksums.DIGESTS[kind])
-    reading = Reading(rooms, found.bucket, found.stored)
+    reading = LocalReading(rooms, found.bucket, found.stored)
     async with aclosing(reading.stream(0, reading.version.size)) as pieces:
         async for piece in pieces:
             await asyncio.to_thread(hasher.update, piece)

@@ -9,19 +9,21 @@ from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 
-from tidegate.catalog import blobs, uploads
+from tidegate.catalog import blobs, fills, uploads
 from tidegate.gateway.rooms import Rooms, now
 from tidegate.jobs.hold import may_collect
+from tidegate.preconditions import SECOND
 
 logger = logging.getLogger(__name__)
 
-SECOND = 1_000_000
 # A blob's bytes stay this long after its last reference, so that no read that is under way loses them.
 GRACE = 15 * 60 * SECOND
 # A completed upload is remembered this long, for clients that repeat their request.
 REMEMBER_COMPLETED = 24 * 3600 * SECOND
 # A file that no row names may belong to an upload that is under way, unless it has not been written to for this long.
 UNKNOWN_FILE_AGE = 24 * 3600 * SECOND
+# What processes died over while they asked a remote is in nobody's way: the next reader takes it over.
+OPENING_AGE = 3600 * SECOND
 # Blobs, uploads or files in one transaction: a few milliseconds of the writer's time.
 STEP = 200
 
@@ -52,6 +54,17 @@ async def forget_uploads(rooms: Rooms, remember: int = REMEMBER_COMPLETED) -> in
         moment = now()
         forget_step = partial(uploads.forget, completed_before=moment - remember, limit=STEP, now=moment)
         count = await rooms.catalog.write(forget_step)
+        total += count
+        if count < STEP:
+            return total
+
+
+async def forget_openings(rooms: Rooms, age: int = OPENING_AGE) -> int:
+    """Forgets what somebody had begun to ask a remote for and gave up. Returns how many."""
+    total = 0
+    while True:
+        moment = now()
+        count = await rooms.catalog.write(partial(fills.sweep, over=moment - age, limit=STEP, now=moment))
         total += count
         if count < STEP:
             return total

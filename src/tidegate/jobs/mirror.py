@@ -39,6 +39,8 @@ STEP = 200
 RETRY = 60 * SECOND
 # A folder that cannot be left yet, because no other has room, is tried again then.
 LEAVE_RETRY_SECONDS = 60.0
+# After a count as many times as long as it took: who deletes what is shared, again and again, has it all counted again.
+COUNT_RESTS = 10
 
 Row = tuple[int, bytes, int, int]  # of ``copies.files_after``
 
@@ -52,6 +54,7 @@ class Mirror:
         self._data = data
         self._there = rooms.blobs.there
         self._rests_until = 0.0
+        self._counts_after = 0.0
 
     async def run(self) -> None:
         """Does what there is to do now."""
@@ -80,6 +83,8 @@ class Mirror:
         for task in await self._rooms.catalog.read(copies.tasks):
             if task.kind is TaskKind.LEAVE and time.monotonic() < self._rests_until:
                 continue
+            if task.kind is TaskKind.COUNT and time.monotonic() < self._counts_after:
+                continue
             if task.kind is TaskKind.CHECK and not self._rooms.blobs.there >> task.subject & 1:
                 continue
             if not task.total:
@@ -97,8 +102,11 @@ class Mirror:
                 if await catalog.write(partial(copies.walk, task=task, limit=STEP)) is None:
                     await catalog.write(partial(copies.end, task=task))
             case TaskKind.COUNT:
+                began = time.monotonic()
                 await count_anew(self._rooms)
                 await catalog.write(partial(copies.end, task=task))
+                ended = time.monotonic()
+                self._counts_after = ended + COUNT_RESTS * (ended - began)
             case TaskKind.CHECK:
                 if not await self._walk(task, self._gone):
                     await catalog.write(partial(copies.end, task=task))
@@ -157,7 +165,7 @@ class Mirror:
             case TaskKind.BUCKET:
                 return self._look(partial(copies.size_of_bucket, bucket=task.subject))
             case TaskKind.COUNT:
-                return self._look(copies.mirrored_count)
+                return max(1, self._look(copies.mirrored_count))  # 0 is one that has not begun
             case _:
                 return self._look(copies.file_count)
 

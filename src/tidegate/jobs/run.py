@@ -13,15 +13,12 @@ from tidegate.catalog import buckets, jobs
 from tidegate.catalog.abc import Reader, Transaction
 from tidegate.catalog.jobs import Job, State, WorkedOn
 from tidegate.gateway.permissions import authorise
-from tidegate.gateway.rooms import now
+from tidegate.gateway.rooms import is_refusal, now
 from tidegate.model import Bucket
 
 if TYPE_CHECKING:
     from tidegate.catalog.blobs import Content
     from tidegate.gateway import Gateway
-
-
-_SERVER_FAULT = 500
 
 
 class StoppedError(Exception):
@@ -57,8 +54,7 @@ class Run:
             self.job = await self.rooms.catalog.write(work)
         except (StoppedError, errors.Error) as error:
             # As in ``Rooms.commit``: where the outcome is not known, a sweep judges.
-            is_known = not isinstance(error, errors.Error) or error.status < _SERVER_FAULT
-            if is_known or isinstance(error, errors.InsufficientStorage):
+            if isinstance(error, StoppedError) or is_refusal(error):
                 for each in content:
                     await self.rooms.receiver.discard(each)
             raise
@@ -70,16 +66,24 @@ def source(tx: Reader, job: Job, action: str) -> Bucket:
     return _bucket(tx, job, job.source, action)
 
 
+def source_elsewhere(tx: Reader, job: Job, action: str) -> Bucket:
+    """The same, for a job on what is cached of it. Raises ``InvalidArgument`` where no provider keeps it any more."""
+    bucket = _bucket(tx, job, job.source, action, elsewhere=True)
+    if not bucket.is_elsewhere:
+        raise errors.InvalidArgument(f'bucket "{bucket.identity.uri}" is not kept by another provider any more')
+    return bucket
+
+
 def destination(tx: Reader, job: Job, action: str = "s3:PutObject") -> Bucket:
     """The bucket that the job writes. Raises as ``source``."""
     return _bucket(tx, job, job.destination, action)
 
 
-def _bucket(tx: Reader, job: Job, worked_on: WorkedOn | None, action: str) -> Bucket:
+def _bucket(tx: Reader, job: Job, worked_on: WorkedOn | None, action: str, *, elsewhere: bool = False) -> Bucket:
     if worked_on is None:
         raise errors.NoSuchBucket
     bucket = buckets.numbered(tx, worked_on.id, worked_on.name)
-    authorise(job.starter, bucket, action)
+    authorise(job.starter, bucket, action, elsewhere=elsewhere)
     return bucket
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import fcntl
 import logging
 import os
@@ -14,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from tidegate.jobs import digests, dropped, garbage
+from tidegate.alongside import alongside
+from tidegate.jobs import digests, dropped, eviction, garbage
 from tidegate.jobs.mirror import Mirror
 from tidegate.jobs.work import Work
 
@@ -37,6 +37,8 @@ SHIP_SECONDS = 1.0
 SWEEP_SECONDS = 6 * 3600.0
 DROP_SECONDS = 1.0
 DIGEST_SECONDS = 1.0
+# At a GB/s, some per cent of a disk of a TB: less than there is between the watermarks.
+EVICT_SECONDS = 30.0
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -58,22 +60,21 @@ async def run(gateway: Gateway, settings: Settings) -> AsyncIterator[None]:
         Job("checkpoint", CHECKPOINT_SECONDS, rooms.catalog.checkpoint),
         Job("collect", COLLECT_SECONDS, lambda: garbage.collect(rooms, settings.home)),
         Job("forget uploads", FORGET_SECONDS, lambda: garbage.forget_uploads(rooms)),
+        Job("forget openings", FORGET_SECONDS, lambda: garbage.forget_openings(rooms)),
         Job("mirror", MIRROR_SECONDS, mirror.run),
         Job("ship the catalog", SHIP_SECONDS, gateway.folders.ship_catalog),
         Job("sweep", SWEEP_SECONDS, lambda: garbage.sweep(rooms, started)),
         Job("destroyed buckets", DROP_SECONDS, lambda: dropped.empty(rooms)),
+        Job("eviction", EVICT_SECONDS, lambda: eviction.evict(rooms, settings.home)),
         Job("checksums", DIGEST_SECONDS, lambda: digests.compute(rooms)),
         Job("jobs that were started", TICK_SECONDS, work.run),
         Job("forget jobs", FORGET_SECONDS, work.forget),
     ]
     lock = os.open(settings.home / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    task = asyncio.create_task(_run(lock, jobs), name="jobs")
     try:
-        yield
+        async with alongside(_run(lock, jobs), "jobs"):
+            yield
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
         os.close(lock)
 
 

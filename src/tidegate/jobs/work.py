@@ -21,22 +21,24 @@ from tidegate import errors
 from tidegate.catalog import jobs
 from tidegate.catalog.abc import Reader, Transaction
 from tidegate.catalog.jobs import Job, State
-from tidegate.gateway.assignments import Archive, Copy, Delete, Kind, MakeCopies, Nothing, Promote
+from tidegate.gateway.assignments import Archive, Copy, Delete, Evict, Kind, MakeCopies, Nothing, Prefetch, Promote
 from tidegate.gateway.rooms import now
 from tidegate.jobs.kinds.archive import archive
 from tidegate.jobs.kinds.cleaning import clean_up
 from tidegate.jobs.kinds.copies import make_copies
 from tidegate.jobs.kinds.copying import copy
 from tidegate.jobs.kinds.deleting import delete
+from tidegate.jobs.kinds.evicting import evict, evict_least_used
+from tidegate.jobs.kinds.prefetching import prefetch
 from tidegate.jobs.kinds.promoting import promote
 from tidegate.jobs.run import Run, StoppedError
+from tidegate.preconditions import SECOND
 
 if TYPE_CHECKING:
     from tidegate.gateway import Gateway
 
 logger = logging.getLogger(__name__)
 
-SECOND = 1_000_000
 # A look for new jobs is a look at a number in memory while nothing changes: see ``catalog/generation.py``.
 POLL_SECONDS = 0.05
 # More would only take the writer and the disk from each other, and from requests.
@@ -56,10 +58,13 @@ KINDS: Mapping[Kind, tuple[type[msgspec.Struct], Perform]] = MappingProxyType(
         Kind.COPY_BUCKET: (Copy, copy),
         Kind.COPY_OBJECTS: (Copy, copy),
         Kind.DELETE_OBJECTS: (Delete, delete),
+        Kind.PREFETCH_OBJECTS: (Prefetch, prefetch),
+        Kind.EVICT_OBJECTS: (Evict, evict),
         Kind.ARCHIVE: (Archive, archive),
         Kind.PROMOTE: (Promote, promote),
         Kind.MAKE_COPIES: (MakeCopies, make_copies),
         Kind.CLEAN_UP: (Nothing, clean_up),
+        Kind.EVICT_LEAST_USED: (Nothing, evict_least_used),
     }
 )
 

@@ -5,6 +5,16 @@ does not act on can be read, and cannot be set to anything else: nothing is sile
 """
 
 from tidegate.properties.change import change, flatten, present, rebuild
-from tidegate.properties.tree import BackendBucket, BucketProperties, Configuration
+from tidegate.properties.tree import BackendBucket, BucketProperties, Configuration, evictable, inherited
 
-__all__ = ["BackendBucket", "BucketProperties", "Configuration", "change", "flatten", "present", "rebuild"]
+__all__ = [
+    "BackendBucket",
+    "BucketProperties",
+    "Configuration",
+    "change",
+    "evictable",
+    "flatten",
+    "inherited",
+    "present",
+    "rebuild",
+]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache, partial
 from types import MappingProxyType
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar, get_args, get_origin
 
 import msgspec
+from msgspec import inspect
 
 from tidegate import access, errors
 from tidegate.names import parse_bucket_uri, provider_of
@@ -21,6 +23,7 @@ Value = str | int | bool | float
 _ACTING: Final = frozenset(
     {
         "checksum.type", "checksum.validate_cold_get", "checksum.validate_warm_get", "versioning.enabled",
+        "versioning.validate_warm_get", "versioning.synchronize",
         "mirror.copies", "mirror.enabled", "write_policy", "features", "access",
         "backend_bck", "extra", "space", "lru", "net.http.server_crt", "net.http.server_key", "net.http.use_https",
     }
@@ -34,18 +37,28 @@ _REASONS: Final[Mapping[str, str]] = MappingProxyType(
         "chunks": "objects of any size are kept whole",
         "rate_limit": "rate limits are not implemented",
         "mirror.burst_buffer": "copies are made before a write is answered",
-        "versioning.validate_warm_get": "it needs a bucket of another provider",
-        "versioning.synchronize": "it needs a bucket of another provider",
         "auth": "the server's --auth says whether credentials are checked",
         "net": "the server's own buffers are not configurable",
+        "net.http.skip_verify": "clients decide for themselves",
     }
 )
+# Sections of AIStore's configuration that this system has nothing for.
+_ABSENT: Final = frozenset(
+    {
+        "arch", "backend", "client", "disk", "distributed_sort", "downloader", "fshc", "get_batch", "keepalivetracker",
+        "log", "memsys", "periodic", "proxy", "rebalance", "resilver", "tcb", "tco", "timeout", "tracing", "transport",
+    }
+)  # fmt: skip
 READ_ONLY: Final = frozenset({"provider", "namespace", "name", "created", "bid", "present", "renamed"})
 # What a server reads once, when it starts.
 NEEDS_RESTART: Final = ("net",)
 
 _MULTIPART_SIZES: Final = (5 * 1024**2, 5 * 1024**3)
 _NAME = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
+# A span of time as Go writes it (https://pkg.go.dev/time#ParseDuration), not negative.
+_DURATION = re.compile(r"0|((\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h))+", re.ASCII)
+# Of a value that is refused, as much is repeated.
+_SHOWN: Final = 64
 
 
 def flatten(tree: object, prefix: str = "") -> dict[str, Value]:
@@ -95,22 +108,84 @@ def change(tree: Tree, changes: Mapping[str, object]) -> Tree:
     Raises ``InvalidArgument`` for a name that is none, that is read-only or that this system does not act on, and for a
     value that its property cannot have.
     """
-    flat = flatten(tree)
-    before = dict(flat)
-    wanted = _normalised(changes)
-    for path, value in wanted.items():
+    flat: dict[str, object] = dict(flatten(tree))
+    kinds = _kinds(type(tree))
+    for path, value in _normalised(changes).items():
         if path not in flat:
-            raise errors.InvalidArgument(
-                f'property "{path}" is readonly' if path in READ_ONLY else f'unknown property "{path}"'
-            )
-        flat[path] = value  # type: ignore[assignment]  # checked by rebuild
+            raise errors.InvalidArgument(_unknown(path, tree))
+        flat[path] = _converted(path, value, kinds[path], flat[path])
     after = rebuild(type(tree), flat)
-    flat = flatten(after)
-    for path in wanted:
-        if flat[path] != before[path] and (reason := why_not(path)):
-            raise errors.InvalidArgument(f'property "{path}" cannot be set: {reason}')
+    if isinstance(after, BucketProperties):
+        _check_features(int(after.features) & ~int(tree.features))
     _check_together(after)
     return after
+
+
+def _unknown(path: str, tree: BucketProperties | Configuration) -> str:
+    if path in READ_ONLY:
+        return f'property "{path}" is readonly'
+    if isinstance(tree, Configuration) and is_absent(path):
+        return f'"{path}" is a setting of AIStore that this system does not have'
+    return f'unknown property "{path}"'
+
+
+def is_absent(path: str) -> bool:
+    """Whether it is, or is in, a section of AIStore's configuration that this system has nothing for."""
+    return path.partition(".")[0] in _ABSENT
+
+
+@cache
+def _kinds(tree: type[msgspec.Struct]) -> Mapping[str, object]:
+    """The types of a tree's properties, by flat name."""
+    found: dict[str, object] = {}
+    for field in msgspec.structs.fields(tree):
+        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
+            found |= {f"{field.name}.{path}": kind for path, kind in _kinds(field.type).items()}
+        else:
+            found[field.name] = field.type
+    return found
+
+
+def _converted(path: str, value: object, kind: object, before: object) -> object:
+    """A property's new value in its own type. Raises ``InvalidArgument``, and why it cannot be set before all else."""
+    refusal = why_not(path)
+    try:
+        converted: object = msgspec.convert(value, kind, strict=False)
+    except msgspec.ValidationError:
+        if refusal is None:
+            raise _invalid(path, value, _expected(kind)) from None
+    else:
+        if refusal is None or converted == before:
+            return converted
+    raise errors.InvalidArgument(f'property "{path}" cannot be set: {refusal}')
+
+
+def _invalid(path: str, value: object, expected: str) -> errors.InvalidArgument:
+    shown = str(value).lower() if isinstance(value, bool) else str(value)
+    shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
+    return errors.InvalidArgument(f'invalid value "{shown}" of property "{path}": {expected}')
+
+
+def _expected(kind: object) -> str:
+    """What a value of a type has to be, in words."""
+    if get_origin(kind) is Literal:
+        return "one of " + ", ".join(str(each) or '""' for each in get_args(kind))
+    told = inspect.type_info(kind)
+    if isinstance(told, inspect.BoolType):
+        return "expected true or false"
+    if isinstance(told, inspect.IntType):
+        if told.ge is not None and told.le is not None:
+            return f"expected a whole number from {told.ge} to {told.le}"
+        return "expected a whole number" + ("" if told.ge is None else f", {told.ge} or more")
+    if isinstance(told, inspect.StrType) and told.max_length is not None:
+        return f"expected a text of {told.max_length} characters at most"
+    return "expected a text"
+
+
+def _check_features(added: int) -> None:
+    """Raises ``InvalidArgument`` for flags that a bucket cannot have."""
+    if wrong := features.names(added & ~features.BUCKET):
+        raise errors.InvalidArgument(f'feature flag "{wrong[0]}" is for the cluster, not for a single bucket')
 
 
 def why_not(path: str) -> str | None:
@@ -162,6 +237,12 @@ def _features(value: object) -> str:
     raise errors.InvalidArgument(f'invalid feature flag "{value}"')
 
 
+def _duration(path: str, value: object) -> object:
+    if isinstance(value, str) and _DURATION.fullmatch(value):
+        return value
+    raise _invalid(path, value, "expected a span of time such as 2h, 10m, 1h30m or 300ms")
+
+
 def _checksum_type(value: object) -> object:
     return "xxhash" if value == "xxhash2" else value
 
@@ -172,6 +253,7 @@ _SPELLINGS: Final[Mapping[str, Callable[[object], object]]] = MappingProxyType(
         "features": _features,
         "checksum.type": _checksum_type,
         "backend_bck.provider": lambda value: provider_of(str(value)) if value else "",
+        **{path: partial(_duration, path) for path in ("lru.dont_evict_time", "lru.capacity_upd_time")},
     }
 )
 

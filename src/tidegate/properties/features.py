@@ -41,6 +41,8 @@ FEATURES: Final = (
     "Dload-Allow-Private-Egress",
     "S3-Redirect-Rebuild",
 )
+# Those that may be set for one bucket; the others are the whole cluster's.
+BUCKET: Final = sum(1 << bit for bit in (1, 4, 9, 11, 12, 14, 18, 21, 24))
 # What this system does in any case: setting one of them is granted, and changes nothing.
 ALWAYS: Final[Mapping[str, str]] = MappingProxyType(
     {

@@ -11,12 +11,12 @@ import msgspec
 from msgspec import Meta
 
 from tidegate.access import EVERYTHING
+from tidegate.properties import features
 
 # "xxhash2" is the same algorithm under AIStore's newer name: it is taken, and shown as xxhash.
 ChecksumType = Literal["none", "xxhash", "md5", "crc32c", "sha256", "sha512"]
 
 _MIB = 1024 * 1024
-_GIB = 1024 * _MIB
 
 Percentage = Annotated[int, Meta(ge=0, le=100)]
 # Copies beside the first need a data folder each; AIStore's limit.
@@ -228,3 +228,19 @@ class Configuration(msgspec.Struct, frozen=True, omit_defaults=True):
     chunks: Chunks = Chunks()
     rate_limit: RateLimit = RateLimit()
     features: str = "0"
+
+
+def inherited(system: Configuration, *, is_elsewhere: bool = False) -> BucketProperties:
+    """The properties that a new bucket begins with: the sections that the system's configuration has too.
+
+    Of its feature flags, those that a bucket may have. What another provider keeps ``is_elsewhere`` and may be evicted,
+    unless somebody forbids that; nothing else may.
+    """
+    shared = {name: getattr(system, name) for name in BucketProperties.__struct_fields__ if hasattr(system, name)}
+    tree = BucketProperties(**{**shared, "features": str(int(system.features) & features.BUCKET)})
+    return evictable(tree, is_elsewhere=is_elsewhere)
+
+
+def evictable(tree: BucketProperties, *, is_elsewhere: bool) -> BucketProperties:
+    """The properties of a bucket that another provider begins to keep, or ceases to."""
+    return msgspec.structs.replace(tree, lru=msgspec.structs.replace(tree.lru, enabled=is_elsewhere))

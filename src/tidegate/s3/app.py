@@ -22,6 +22,7 @@ from tidegate.s3.routing import hoisted_headers, route
 from tidegate.s3.signature import Authenticated, SignedRequest, Unverified
 from tidegate.s3.support import check_headers
 from tidegate.s3.target import Target, meaning, parse_target, split_query
+from tidegate.telemetry import failures
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -47,7 +48,7 @@ class Door:
         self._authenticates = authenticates
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request_id = faults.new_request_id()
+        request_id = failures.new_request_id()
         scope["tidegate.request_id"] = request_id
         has_started = False
         try:
@@ -60,15 +61,14 @@ class Door:
         except errors.ClientDisconnected:
             return
         except errors.Error as error:
+            _log(scope, error, request_id, has_started=has_started)
             if has_started:
                 raise  # the connection breaks: what was sent so far must not look complete
-            if error.status >= faults.SERVER_FAULT and not isinstance(error, errors.NotImplementedByServer):
-                logger.exception("request %s failed", request_id)
             await self._refuse(scope, send, error, request_id)
-        except Exception:
+        except Exception as error:
             if has_started:
                 raise
-            logger.exception("request %s failed", request_id)
+            _log(scope, error, request_id)
             await self._refuse(scope, send, errors.Error(), request_id)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Response:
@@ -79,6 +79,7 @@ class Door:
         pairs = split_query(raw_query) if raw_query else []
         query = meaning(raw_query, pairs) if pairs else []
         target = parse_target(scope["raw_path"], headers.get("host", ""), self._domains)
+        scope["tidegate.target"] = target
         principal, authenticated = EVERYONE, None
         if self._authenticates:
             principal, authenticated = await self._authenticate(scope, target, pairs)
@@ -103,6 +104,7 @@ class Door:
             principal,
             authenticated,
             receive,
+            scope["tidegate.request_id"],
         )
         if "x-amz-expected-bucket-owner" in headers or "x-amz-source-expected-bucket-owner" in headers:
             await _check_expected_owner(call)
@@ -151,6 +153,13 @@ class Door:
         scope["tidegate.error"] = error.code
         response = faults.response(error, scope["raw_path"], request_id)
         await _send(send, response, request_id, is_head=scope["method"] == "HEAD")
+
+
+def _log(scope: Scope, error: Exception, request_id: str, *, has_started: bool = False) -> None:
+    if has_started and not failures.is_known(error):
+        return  # who breaks the connection tells
+    target = scope.get("tidegate.target") or Target(None, None)
+    failures.log(logger, error, request_id, target.bucket, target.key, has_started=has_started)
 
 
 def _joined(pairs: list[tuple[bytes, bytes]]) -> dict[str, str]:

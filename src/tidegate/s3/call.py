@@ -56,6 +56,7 @@ class Call(msgspec.Struct):
     principal: Principal
     authenticated: Authenticated | None
     receive: Receive
+    request_id: str = ""
 
     @property
     def bucket(self) -> str:

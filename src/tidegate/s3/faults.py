@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import random
-
 from tidegate import errors
 from tidegate.s3 import xml
 from tidegate.s3.call import Headers, Response
 
-SERVER_FAULT = 500
 NOT_MODIFIED = 304
 
 # Fields of an error that are answered as headers. The others, capitalised, are elements of the document.
 _HEADERS = {"version_id": b"x-amz-version-id", "etag": b"etag", "modified": b"last-modified"}
-
-
-def new_request_id() -> str:
-    """What a client quotes and the access log shows: 16 hexadecimal digits. No secret, so it needs no system call."""
-    return f"{random.getrandbits(64):016X}"
 
 
 def response(error: errors.Error, raw_path: bytes, request_id: str) -> Response:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 
 from tidegate import errors
-from tidegate.ranges import evaluate
+from tidegate.ranges import evaluate, expected
 
-__all__ = ["evaluate", "parse_copy_range"]
+__all__ = ["evaluate", "expected", "parse_copy_range"]
 
 _COPY_RANGE = re.compile(r"bytes=(\d{1,19})-(\d{1,19})", re.ASCII)
 

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
+from tidegate import errors
+from tidegate.telemetry.failures import is_known
+
 if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
+
     from tidegate.server.asgi import Headers, Message
 
 _NO_CONTENT = frozenset({204, 304})
@@ -20,6 +25,22 @@ _CONTROLS = bytes([*range(9), *range(10, 32), 127])
 
 class Cycle(RequestResponseCycle):
     """A request on its way through the application. Names of an answer's headers are in lower case."""
+
+    async def run_asgi(self, app: ASGI3Application) -> None:
+        """Runs the application. Where it gives an answer up that it has begun, and has said so in the log, the
+        connection breaks without another word.
+        """
+
+        async def tell_no_more(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+            try:
+                await app(scope, receive, send)
+            except errors.Error as error:
+                if not (self.response_started and is_known(error)):
+                    raise
+                self.disconnected = True  # there is nothing left to complete
+                self.transport.close()
+
+        await super().run_asgi(tell_no_more)
 
     async def send(self, message: Message) -> None:  # type: ignore[override]
         if self.response_started or message["type"] != "http.response.start":

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from tidegate.s3.faults import new_request_id
 from tidegate.s3.target import bucket_of_host
 from tidegate.server import guard
 from tidegate.server.asgi import ACCESS_KEY, ERROR, IS_REPOS, OPERATION, REQUEST_ID, App, Message, Receive, Scope, Send
 from tidegate.server.probes import Probes
 from tidegate.server.refusal import refuse
 from tidegate.telemetry import access
+from tidegate.telemetry.failures import new_request_id
 from tidegate.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tidegate import errors, jobs
 from tidegate.ais import app as ais
 from tidegate.gateway import Gateway, open_gateway
+from tidegate.jobs.runner import server_started
 from tidegate.s3 import app as s3
 from tidegate.server.front import House
 from tidegate.settings import administrator_password
@@ -27,6 +28,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         min_part_size=settings.smallest_part,
         durable=settings.durability == "full",
         promote_from=settings.promote_from,
+        started=server_started(settings.home),
         on_group=observe_group_commit,
     )
     try:

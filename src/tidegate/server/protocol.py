@@ -17,11 +17,12 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from tidegate import errors
-from tidegate.s3.faults import document, new_request_id
+from tidegate.s3.faults import document
 from tidegate.server.asgi import IS_OVERSIZED, TARGET
 from tidegate.server.cork import Cork
 from tidegate.server.cycle import Cycle
 from tidegate.server.refusal import CONTENT_TYPE
+from tidegate.telemetry.failures import new_request_id
 
 # S3 allows 8 KiB of headers. A presigned request line can be as long again: a percent-encoded key and a session token.
 MAX_HEADER_SECTION = 16 * 1024

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from tidegate import errors
+from tidegate.cli.ais import compact
 from tidegate.properties import flatten
 
 
@@ -64,6 +65,7 @@ def below(flat: Mapping[str, object], prefix: str) -> dict[str, object]:
 
 def differences(before: Mapping[str, object], after: Mapping[str, object]) -> Iterator[str]:
     """A line for each property that changed: ``"checksum.type" set to: "md5" (was: "xxhash")``."""
+    before, after = compact.readable(before), compact.readable(after)
     for name, value in after.items():
         if before.get(name) != value:
             yield f'"{name}" set to: "{_plain(value)}" (was: "{_plain(before.get(name, ""))}")'

@@ -48,13 +48,20 @@ IgnoreErrorOption = Annotated[
 ]
 
 
-def create(uris: BucketArguments, props: PropsOption = "", ignores_errors: IgnoreErrorOption = False) -> None:
+def create(
+    uris: BucketArguments,
+    props: PropsOption = "",
+    ignores_errors: IgnoreErrorOption = False,
+    skips_lookup: Annotated[
+        bool, typer.Option("--skip-lookup", help="Of another provider's: do not ask there whether it is there.")
+    ] = False,
+) -> None:
     """Make buckets."""
     client = connect()
     properties = assignments.nested(assignments.parse_text(props)) if props else {}
     for bucket in [bucket_of(uri) for uri in uris]:
         try:
-            calls.create(client, bucket, properties)
+            calls.create(client, bucket, properties, looks_up=not skips_lookup)
         except Refused as refused:
             if not (ignores_errors and refused.status == CONFLICT):
                 raise

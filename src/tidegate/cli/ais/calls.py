@@ -54,9 +54,21 @@ def as_json(bucket: BucketName) -> dict[str, object]:
 # --- buckets ---------------------------------------------------------------------------------------------------------
 
 
-def buckets(client: Client, provider: str = "", namespace: str = "", timeout: float | None = None) -> list[BucketName]:
-    """All buckets, or those of one provider and namespace: ours first, then by provider, namespace and name."""
+def buckets(
+    client: Client,
+    provider: str = "",
+    namespace: str = "",
+    timeout: float | None = None,
+    *,
+    includes_outside: bool = False,
+) -> list[BucketName]:
+    """All buckets, or those of one provider and namespace: ours first, then by provider, namespace and name.
+
+    With ``includes_outside`` also those that the provider has, and that are not known to the server yet.
+    """
     query = {"provider": provider} if provider else {}
+    if includes_outside:
+        query["presence"] = "0"
     if namespace:
         query["namespace"] = f"@#{namespace}"
     answer = client.request("GET", BUCKETS, query=query, action={"action": "list"}, timeout=timeout)
@@ -66,10 +78,11 @@ def buckets(client: Client, provider: str = "", namespace: str = "", timeout: fl
     )
 
 
-def create(client: Client, bucket: BucketName, properties: Mapping[str, object]) -> None:
-    """Makes a bucket. ``properties`` are a partial tree."""
+def create(client: Client, bucket: BucketName, properties: Mapping[str, object], *, looks_up: bool = True) -> None:
+    """Makes a bucket. ``properties`` are a partial tree. One of another provider is looked up there."""
     action = {"action": "create-bck", "value": properties or None}
-    client.request("POST", bucket_path(bucket.name), query=_query(bucket), action=action)
+    query = _query(bucket, **({} if looks_up else {"dont_head_remote_bck": "true"}))
+    client.request("POST", bucket_path(bucket.name), query=query, action=action)
 
 
 def destroy(client: Client, bucket: BucketName) -> None:
@@ -239,9 +252,10 @@ def set_configuration(client: Client, changes: Mapping[str, object]) -> list[str
     return decode(answer, _Restart).restart if answer.data else []
 
 
-def reset_configuration(client: Client) -> None:
-    """Back to the defaults."""
-    client.request("PUT", CLUSTER, action={"action": "reset-config"})
+def reset_configuration(client: Client) -> list[str]:
+    """Back to the defaults. What takes effect when the server starts again."""
+    answer = client.request("PUT", CLUSTER, action={"action": "reset-config"})
+    return decode(answer, _Restart).restart if answer.data else []
 
 
 def cluster_map(client: Client) -> Map:

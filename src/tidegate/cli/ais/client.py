@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from http.client import HTTPException, IncompleteRead
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
 from urllib.parse import quote, urlencode
@@ -30,6 +31,8 @@ T = TypeVar("T")
 
 MSGPACK: Final = "application/msgpack"
 DEFAULT_ENDPOINT: Final = "http://localhost:8080"
+# Where S3 clients are sent to.
+S3_PATH: Final = "/s3"
 TOKEN_FILE: Final = Path(".config/ais/cli/auth.token")
 # A server that is there accepts at once; one that is far away within a few round trips.
 CONNECT_SECONDS: Final = 10.0
@@ -194,9 +197,13 @@ def connect() -> Client:
 
 
 def endpoint() -> str:
-    """The server's address with its scheme, from ``AIS_ENDPOINT``."""
+    """The server's address with its scheme, from ``AIS_ENDPOINT``. Raises ``Failure`` for that of S3 clients."""
     given = os.environ.get("AIS_ENDPOINT", "").strip() or DEFAULT_ENDPOINT
-    return given.rstrip("/") if "://" in given else f"http://{given.rstrip('/')}"
+    address = (given if "://" in given else f"http://{given}").rstrip("/")
+    if address.partition("://")[2].endswith(S3_PATH):
+        root = address.removesuffix(S3_PATH)
+        raise Failure(f"{address} is the address for S3 clients", f"AIS_ENDPOINT={root} is the one for ais")
+    return address
 
 
 def token_file() -> Path:
@@ -269,7 +276,17 @@ def _unreachable(where: str, error: Exception) -> Failure:
         )
     if isinstance(cause, (NewConnectionError, urllib3.exceptions.TimeoutError, LocationValueError)):
         return Failure(f"cannot reach the server at {where}: {_reason(cause)}", hint)
-    return Failure(f"the connection to {where} broke: {_reason(cause)}")
+    deeper = next((each for each in error.args if isinstance(each, Exception)), None)
+    if isinstance(deeper, IncompleteRead):  # urllib3's own is one too, with a number instead of what came
+        got = len(deeper.partial) if isinstance(deeper.partial, bytes) else deeper.partial
+        of = "" if deeper.expected is None else f" of {got + deeper.expected}"
+        return Failure(f"the connection to {where} broke off after {got}{of} bytes")
+    secure = where.replace("http://", "https://", 1)
+    hint = f"if the server speaks HTTPS: AIS_ENDPOINT={secure}" if where != secure else ""
+    if isinstance(deeper, HTTPException) and not isinstance(deeper, ConnectionError):
+        return Failure(f"the connection to {where} broke off: what came is no HTTP", hint)
+    reason = deeper.strerror if isinstance(deeper, OSError) else ""
+    return Failure(f"the connection to {where} broke off: {reason or 'the server closed it'}", hint)
 
 
 def _reason(error: BaseException | None) -> str:

@@ -11,6 +11,7 @@ from tidegate.cli.ais import client as connection
 from tidegate.cli.ais.client import Client, Failure, Refused, connect
 from tidegate.cli.ais.grammar import JsonOption, NoHeaderOption, YesOption
 from tidegate.properties import flatten
+from tidegate.properties.change import is_absent
 
 FEATURES = "features"
 
@@ -44,8 +45,9 @@ def reset(yes: YesOption = False) -> None:
     """Set the whole configuration back to its defaults."""
     client = connect()
     if say.confirm("Proceed to reset the configuration?", yes=yes):
-        calls.reset_configuration(client)
+        restart = calls.reset_configuration(client)
         print("config successfully reset")
+        _announce(client, restart)
 
 
 def cli(
@@ -71,6 +73,8 @@ def _show(client: Client, section: str, *, no_headers: bool, as_json: bool) -> N
     tree = calls.configuration(client)
     flat: dict[str, object] = dict(flatten(tree))
     wanted = assignments.below(flat, section) if section else flat
+    if not wanted and is_absent(section):
+        raise Failure(f'"{section}" is a setting of AIStore that this system does not have')
     if not wanted:
         raise Failure(f'invalid property name "{section}"', assignments.similar(section, assignments.names(flat)))
     if as_json:
@@ -89,5 +93,12 @@ def _set(client: Client, changes: dict[str, object]) -> None:
     print(text.document({name: str(value) for name, value in changes.items()}))
     # For who reads along: a program gets the JSON alone, as the guide shows it.
     say.note("\ncluster config updated")
+    _announce(client, restart)
+
+
+def _announce(client: Client, restart: list[str]) -> None:
+    """Says what has changed and waits for the server's next start."""
+    after = flatten(calls.configuration(client)) if restart else {}
     for name in restart:
-        say.warning(f"cluster restart required for the change '{name}={changes.get(name)}' to take an effect.")
+        shown = text.value(after.get(name))
+        say.warning(f"cluster restart required for the change '{name}={shown}' to take an effect.")

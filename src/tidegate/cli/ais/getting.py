@@ -190,6 +190,8 @@ def _save(client: Client, bucket: BucketName, key: str, read: Read, place: Path,
 @contextmanager
 def _beside(place: Path) -> Iterator[BinaryIO]:
     """A file that takes its place when it is whole, and is gone if it is not."""
+    if not place.parent.is_dir():
+        raise Failure(f'directory "{place.parent}" does not exist')
     part = place.with_name(f".ais-{os.getpid()}-{next(_parts)}.part")
     try:
         with part.open("wb") as file:
@@ -204,7 +206,7 @@ def _copy(client: Client, bucket: BucketName, key: str, read: Read, file: Binary
     """Copies what is read to a file; its size. Raises ``Failure`` also where the checksum is another."""
     query = calls.object_query(bucket, **read.query)
     with (
-        _named(bucket, key),
+        _named(bucket, key, is_archive=bool(read.archpath)),
         client.stream("GET", object_path(bucket.name, key), query=query, headers=read.headers) as answer,
     ):
         kind, expected = digests.told(answer.headers) if read.is_checked else ("", "")
@@ -226,12 +228,12 @@ def _copy(client: Client, bucket: BucketName, key: str, read: Read, file: Binary
 
 
 @contextmanager
-def _named(bucket: BucketName, key: str) -> Iterator[None]:
-    """Says which object is not there as AIStore says it."""
+def _named(bucket: BucketName, key: str, *, is_archive: bool = False) -> Iterator[None]:
+    """Says which object is not there as AIStore says it. What is missing in an archive, the server says."""
     try:
         yield
     except Refused as refused:
-        if refused.status == NOT_FOUND and not refused.names_bucket:
+        if refused.status == NOT_FOUND and not refused.names_bucket and not is_archive:
             raise Failure(f'"{bucket.uri}/{key}" does not exist') from None
         raise
 

@@ -152,5 +152,12 @@ def _wait(client: Client, id: str, timeout: float | None) -> None:
 
         job = calls.wait(client, id, timeout, watch)
     if job.aborted or job.error:
-        why = job.abort_error or job.error
-        raise Failure(f"job {id} was stopped{f': {why}' if why else ''}" if job.aborted else f"job {id} failed: {why}")
+        raise Failure(_ending(job))
+
+
+def _ending(job: Job) -> str:
+    """How a job ended that did not do all of its work."""
+    why = job.abort_error or job.error
+    if not job.aborted:
+        return f"job {job.id} failed: {why}"
+    return f"job {job.id} was stopped" + ("" if why in {"", "stopped"} else f": {why}")

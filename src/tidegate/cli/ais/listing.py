@@ -81,7 +81,7 @@ def ls(
         str,
         typer.Option("--props", metavar="LIST", help=f"Columns: all, or of {','.join(_COLUMNS)}.", show_default=False),
     ] = "",
-    all: Annotated[bool, typer.Option("--all", help="All columns.")] = False,
+    all: Annotated[bool, typer.Option("--all", help="All columns; of PROVIDER: all buckets that it has.")] = False,
     prefix: PrefixOption = "",
     start_after: Annotated[
         str, typer.Option("--start-after", metavar="NAME", help="Begin behind this name.", show_default=False)
@@ -115,7 +115,8 @@ def ls(
         buckets.print_summary(client, bucket, provider, key or prefix, units, no_headers=no_headers, as_json=as_json)
         return
     if not name:
-        _print_buckets(client, uri, provider, namespace, no_headers=no_headers, as_json=as_json)
+        found = calls.buckets(client, provider, namespace, includes_outside=all and bool(provider))
+        _print_buckets(found, uri, provider, no_headers=no_headers, as_json=as_json)
         return
     bucket = BucketName(name, provider, namespace)
     names = frozenset(selection.expand(template)) if template else None
@@ -226,13 +227,12 @@ def _field(entry: Entry, name: str) -> object:
     return value or None
 
 
-def _print_buckets(client: Client, uri: str, provider: str, namespace: str, *, no_headers: bool, as_json: bool) -> None:
+def _print_buckets(found: Sequence[BucketName], uri: str, provider: str, *, no_headers: bool, as_json: bool) -> None:
     """The buckets, by provider.
 
     Where the guides' editions differ: ``ais ls ais:`` says nothing where there are none (seeds 000, 001), while ``ais
     ls ais://`` counts them (seeds 002, 003); a single provider's other than ours come without a heading (seed 000).
     """
-    found = calls.buckets(client, provider, namespace)
     if as_json:
         print(text.document([calls.as_json(bucket) for bucket in found]))
         return

@@ -101,9 +101,20 @@ def put(
     if sources == [STANDARD_INPUT]:
         if how.computes:
             raise errors.InvalidArgument("--compute-checksum reads twice what is put: it needs a file")
+        if not key or key.endswith("/"):
+            raise errors.InvalidArgument("standard input has no name: expected BUCKET/OBJECT")
         if not dry_run:
-            _put_standard_input(client, bucket, key, how, appends=appends, shown=shows_progress)
+            _put_stream(client, bucket, key, sys.stdin.buffer, how, appends=appends, shown=shows_progress)
         print(f"{DRY_RUN + chr(10) if dry_run else ''}PUT (standard input) => {bucket.uri}/{key}")
+        return
+    if not (listed or template) and len(sources) == 1 and _is_stream(path := Path(sources[0])):
+        if how.computes or archpath:
+            raise errors.InvalidArgument(f"--compute-checksum and --archpath need a file, which {path} is not")
+        key = _name(key, path)
+        if not dry_run:
+            with path.open("rb") as file:
+                _put_stream(client, bucket, key, file, how, appends=appends, shown=shows_progress)
+        print(f'{DRY_RUN + chr(10) if dry_run else ""}PUT "{path}" => {bucket.uri}/{key}')
         return
     uploads, is_single = _plan(sources, key, listed, template, is_recursive, includes_directory)
     if dry_run:
@@ -149,11 +160,21 @@ def _plan(
         raise errors.InvalidArgument("what to put is missing: a file, a directory, or - for standard input")
     if len(sources) == 1 and Path(sources[0]).is_file():
         path = Path(sources[0])
-        return [_upload(path, key + path.name if not key or key.endswith("/") else key)], True
+        return [_upload(path, _name(key, path))], True
     uploads = [each for source in sources for each in _source(source, key, is_recursive, includes_directory)]
     if not uploads:
         raise Failure(f"no files to put in {' '.join(sources)}", "" if is_recursive else "-r puts subdirectories too")
     return uploads, False
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether it is a device or a pipe: how much is in it shows when it has been read."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def _name(key: str, path: Path) -> str:
+    """What a single file is called: what was said, or its own name below that."""
+    return key + path.name if not key or key.endswith("/") else key
 
 
 def _source(source: str, prefix: str, is_recursive: bool, includes_directory: bool) -> Iterator[Upload]:
@@ -263,16 +284,14 @@ class _Stream:
         return block
 
 
-def _put_standard_input(
-    client: Client, bucket: BucketName, key: str, how: How, *, appends: bool, shown: bool | None
+def _put_stream(
+    client: Client, bucket: BucketName, key: str, file: BinaryIO, how: How, *, appends: bool, shown: bool | None
 ) -> None:
-    if not key or key.endswith("/"):
-        raise errors.InvalidArgument("standard input has no name: expected BUCKET/OBJECT")
     with progress.bar(key, None, "bytes", wanted=shown) as bar:
         if appends:
-            _append(client, bucket, key, sys.stdin.buffer, how, bar)
+            _append(client, bucket, key, file, how, bar)
         else:
-            calls.put(client, bucket, key, _Stream(sys.stdin.buffer, bar), how.headers, how.query)
+            calls.put(client, bucket, key, _Stream(file, bar), how.headers, how.query)
 
 
 def _put_many(

@@ -21,7 +21,7 @@ from tidegate.catalog.jobs import Job
 from tidegate.catalog.uploads import Wanted
 from tidegate.gateway import packing
 from tidegate.gateway.assignments import Archive, ArchiveFormat
-from tidegate.gateway.body import Pieces, body_of
+from tidegate.gateway.body import PlainBody, body_of
 from tidegate.gateway.multipart import Expected, compose_parts
 from tidegate.gateway.receive import Received
 from tidegate.gateway.rooms import now
@@ -132,7 +132,7 @@ async def _add(
         raise errors.EntityTooLarge(f"the archive would have more than {DIRECTORY} parts")
     packer = packing.packer_of(task.format, spot.offset)
     members = Members(run, task, keys, unfit)
-    packed = await receive(run, Pieces(packing.pack_part(members.groups(), task.format, packer)))
+    packed = await receive(run, PlainBody(packing.pack_part(members.groups(), task.format, packer)))
     is_whole = members.taken == len(keys)
     if not is_whole:
         after = walk.Spot(spot.keys.index + members.taken, keys[members.taken - 1])

@@ -9,7 +9,7 @@ from tidegate import errors
 from tidegate.catalog import versions
 from tidegate.gateway.assignments import Archive
 from tidegate.gateway.packing import Item
-from tidegate.gateway.reading import Reading
+from tidegate.gateway.reading import LocalReading, Reading
 from tidegate.gateway.selection import Names, Prefix
 from tidegate.jobs.run import Run, source
 from tidegate.model import Bucket
@@ -72,7 +72,7 @@ class Members:
             return bucket, None
         try:
             stored = await run.rooms.catalog.read(lambda tx: versions.read(tx, bucket, key))
-            return bucket, Reading(run.rooms, bucket, stored)
+            return bucket, LocalReading(run.rooms, bucket, stored)
         except (errors.NoSuchKey, errors.DeleteMarker) as error:
             if isinstance(task.selection, Names):
                 if not task.goes_on:

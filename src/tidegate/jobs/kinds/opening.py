@@ -16,10 +16,10 @@ from tidegate.catalog import versions
 from tidegate.catalog.blobs import Composed, Content, Range
 from tidegate.gateway.archives import tar_end, zip_directory
 from tidegate.gateway.assignments import Archive, ArchiveFormat
-from tidegate.gateway.body import Pieces
+from tidegate.gateway.body import PlainBody
 from tidegate.gateway.objects import DEFAULT_CHECKSUM
 from tidegate.gateway.packing import FOR_LATER, compressed
-from tidegate.gateway.reading import Reading
+from tidegate.gateway.reading import LocalReading, Reading
 from tidegate.gateway.receive import MD5
 from tidegate.gateway.rooms import now
 from tidegate.gateway.sources import Expanded, Stored
@@ -51,7 +51,7 @@ async def open_archive(run: Run, task: Archive) -> Opened | None:
         stored = await run.rooms.catalog.read(lambda tx: versions.read(tx, bucket, task.key))
     except (errors.NoSuchKey, errors.DeleteMarker):
         return None
-    reading = Reading(run.rooms, bucket, stored)
+    reading = LocalReading(run.rooms, bucket, stored)
     try:
         match task.format:
             case ArchiveFormat.TAR:
@@ -81,7 +81,7 @@ async def _gzip(run: Run, reading: Reading) -> Opened:
     end = await tar_end(Expanded(reading))
     source = Expanded(reading)
     try:
-        received = await receive(run, Pieces(compressed(source.stream(end), FOR_LATER)))
+        received = await receive(run, PlainBody(compressed(source.stream(end), FOR_LATER)))
     finally:
         await source.close()
     content = (received.content,)

@@ -16,7 +16,7 @@ from tidegate.catalog.jobs import Job
 from tidegate.catalog.versions import Draft
 from tidegate.gateway import promotion
 from tidegate.gateway.assignments import Promote
-from tidegate.gateway.body import Pieces
+from tidegate.gateway.body import PlainBody
 from tidegate.gateway.multipart import MAX_OBJECT_SIZE
 from tidegate.gateway.objects import NewObject, computed_in, draft_of
 from tidegate.gateway.promotion import Identity
@@ -28,7 +28,6 @@ from tidegate.model import Bucket, Version
 STEP = 100
 STEP_BYTES = 256 * 1024 * 1024
 PIECE = 1024 * 1024
-_SERVER_FAULT = 500
 
 
 class Spot(msgspec.Struct, frozen=True, array_like=True):
@@ -84,7 +83,7 @@ async def _some(run: Run, task: Promote, files: Sequence[tuple[str, str]]) -> No
         try:
             one = await _take(run, task, path, key)
         except errors.Error as error:
-            if error.status >= _SERVER_FAULT:
+            if error.is_ours:
                 for each in taken:
                     await run.rooms.receiver.discard(each.draft.content)
                 raise
@@ -112,7 +111,7 @@ async def _take(run: Run, task: Promote, path: str, key: str) -> Taken | None:
         identity = promotion.identify(descriptor)
         if identity is None:
             raise errors.InvalidArgument("it is no regular file")
-        body = Pieces(_bytes(descriptor, identity), identity.size)
+        body = PlainBody(_bytes(descriptor, identity), identity.size)
         received = await run.rooms.receiver.receive(bucket, body, MAX_OBJECT_SIZE, computed_in(bucket))
     finally:
         os.close(descriptor)

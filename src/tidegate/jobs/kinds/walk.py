@@ -16,7 +16,6 @@ from tidegate.model import Bucket, Version
 
 # Objects in one transaction: some 10 ms of the writer's time.
 STEP = 200
-_SERVER_FAULT = 500
 
 
 class Spot(msgspec.Struct, frozen=True, array_like=True):
@@ -28,6 +27,16 @@ class Spot(msgspec.Struct, frozen=True, array_like=True):
 
 _decode = msgspec.msgpack.Decoder(Spot).decode
 _encode = msgspec.msgpack.Encoder().encode
+
+
+def spot_of(job: Job) -> Spot:
+    """How far a job is that walks."""
+    return Spot() if job.cursor is None else _decode(job.cursor)
+
+
+def cursor(spot: Spot) -> bytes:
+    """The same as the job's note."""
+    return _encode(spot)
 
 
 def next_keys(
@@ -62,7 +71,7 @@ def each(
     ``act`` raises before it has written anything. With ``needs_all``, a name of a list that is not there is a failure.
     A failure ends the job, with all that was done before it, unless it ``goes_on``.
     """
-    keys, after, is_last = next_keys(tx, bucket, selection, Spot() if job.cursor is None else _decode(job.cursor), STEP)
+    keys, after, is_last = next_keys(tx, bucket, selection, spot_of(job), STEP)
     objects = size = failures = 0
     first = ""
     for key in keys:
@@ -74,7 +83,7 @@ def each(
                 size += version.size
         except errors.Error as error:
             is_absent = isinstance(error, (errors.NoSuchKey, errors.DeleteMarker))
-            if error.status >= _SERVER_FAULT:
+            if error.is_ours:
                 raise
             if is_absent and not (needs_all and isinstance(selection, Names)):
                 continue
@@ -82,7 +91,7 @@ def each(
             first = first or f"{bucket.identity.uri}/{key}: {error.message}"
             if not goes_on:
                 break
-    job = advanced(job, _encode(after), objects=objects, size=size, failures=failures, error=first)
+    job = advanced(job, cursor(after), objects=objects, size=size, failures=failures, error=first)
     if failures and not goes_on:
         return failed(tx, job, first)
     return finished(tx, job) if is_last else job

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tidegate import errors
+from tidegate.gateway.reading import UNKNOWN
 from tidegate.model import ObjectPart, Version
 from tidegate.preconditions import SECOND
 from tidegate.s3 import fields, xml
@@ -22,7 +23,7 @@ async def get_object_attributes(call: Call) -> Response:
             ArgumentValue=", ".join(sorted(wanted)),
         )
     reading = await call.gateway.objects.read(
-        call.principal, call.bucket, call.key, call.version_id, action="s3:GetObjectAttributes"
+        call.principal, call.bucket, call.key, call.version_id, action="s3:GetObjectAttributes", span=UNKNOWN
     )
     version = reading.version
     children = []

@@ -5,11 +5,16 @@ from __future__ import annotations
 from tidegate import checksums, errors
 from tidegate.s3 import fields, xml
 from tidegate.s3.call import Call, Response, xml_response
+from tidegate.s3.waiting import kept_alive
 
 _DIRECTIVES = ("COPY", "REPLACE")
 
 
 async def copy_object(call: Call) -> Response:
+    return await kept_alive(call, _copy(call))
+
+
+async def _copy(call: Call) -> Response:
     headers = call.headers
     source = fields.copy_source(call)
     new = fields.new_object(headers)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tidegate import checksums, errors
 from tidegate.gateway import Wanted
-from tidegate.gateway.multipart import COMPOSITE, Expected
-from tidegate.gateway.objects import FULL_OBJECT
+from tidegate.gateway.multipart import Expected
+from tidegate.model import COMPOSITE, FULL_OBJECT
 from tidegate.s3 import fields, ranges, xml
 from tidegate.s3.call import SIZE_DIGITS, Call, Headers, Response, whole_number, xml_response
 from tidegate.s3.operations.copying import checksum_algorithm
 from tidegate.s3.operations.listing import common_prefixes, encoding, owner, raw
 from tidegate.s3.operations.objects import MAX_PART_NUMBER
 from tidegate.s3.payload import open_payload, read_document
+from tidegate.s3.waiting import kept_alive
 
 # Amazon S3: parts or uploads in one page.
 MAX_PAGE = 1000
@@ -218,6 +219,10 @@ async def complete_multipart_upload(call: Call) -> Response:
                 {name: value for name, value in sums.items() if value is not None},
             )
         )
+    return await kept_alive(call, _complete(call, wanted))
+
+
+async def _complete(call: Call, wanted: Sequence[Wanted]) -> Response:
     completed = await call.gateway.multipart.complete(
         call.principal,
         call.bucket,

@@ -6,9 +6,8 @@ from collections.abc import AsyncGenerator, Awaitable, Mapping
 from contextlib import aclosing
 
 from tidegate import errors
-from tidegate.gateway.multipart import COMPOSITE
-from tidegate.gateway.reading import Reading
-from tidegate.model import STANDARD, ObjectPart, Version
+from tidegate.gateway.reading import UNKNOWN, Reading, Span
+from tidegate.model import COMPOSITE, STANDARD, ObjectPart, Version
 from tidegate.preconditions import SECOND
 from tidegate.s3 import fields, ranges
 from tidegate.s3.call import SIZE_DIGITS, Call, Headers, Response, whole_number
@@ -57,7 +56,12 @@ def get_object(call: Call) -> Awaitable[Response]:
 
 async def _read(call: Call, *, with_body: bool) -> Response:
     reading = await call.gateway.objects.read(
-        call.principal, call.bucket, call.key, call.version_id, preconditions=fields.preconditions(call.headers)
+        call.principal,
+        call.bucket,
+        call.key,
+        call.version_id,
+        preconditions=fields.preconditions(call.headers),
+        span=Span(*ranges.expected(call.headers.get("range", ""))) if with_body else UNKNOWN,
     )
     version = reading.version
     headers = object_headers(version)

@@ -1,0 +1,70 @@
+"""Bringing an object here that nobody waits to read: as a cold read does, of which nobody gets the bytes."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from functools import partial
+from typing import Final
+
+from tidegate import errors
+from tidegate.catalog import fills, versions
+from tidegate.catalog.abc import Reader
+from tidegate.catalog.fills import Partial
+from tidegate.gateway.remote.reading import Reads
+from tidegate.model import Bucket
+
+# Reads of an object that is changed, evicted or given up by others meanwhile, before that is an error.
+TRIES: Final = 3
+
+
+async def fetch(reads: Reads, bucket: Bucket, key: str, *, latest: bool = False) -> int | None:
+    """Has an object cached. Returns its size; None where it was already. With ``latest`` the remote is asked whether
+    what is here is what it has.
+
+    Raises ``NoSuchKey``, ``InsufficientStorage``, ``RemoteChanged`` where it changes again and again, and as
+    ``Upstream``.
+    """
+    await reads.rooms.turns.settled(bucket, key)
+    if await _is_here(reads, bucket, key):
+        if latest:
+            await reads.head(bucket, key, latest=True)  # drops what is not
+        if not latest or await _is_here(reads, bucket, key):
+            return None
+    await reads.rooms.space.check()
+    for _ in range(TRIES):
+        try:
+            reading = await reads.open(bucket, key)
+            async with aclosing(reading.stream(0, reading.version.size)) as pieces:
+                async for _piece in pieces:
+                    pass
+            if await _has_arrived(reads, bucket, key):
+                return reading.version.size
+        except errors.RemoteChanged:
+            pass
+    raise errors.RemoteChanged("The object was changed, or could not be kept, each time that it was read.", Key=key)
+
+
+async def _is_here(reads: Reads, bucket: Bucket, key: str) -> bool:
+    return await reads.rooms.catalog.read(partial(_look, bucket=bucket, key=key)) is True
+
+
+async def _has_arrived(reads: Reads, bucket: Bucket, key: str) -> bool:
+    """Waits for whoever is still keeping what was read. Returns whether all of it is here."""
+    while True:
+        found = await reads.rooms.catalog.read(partial(_look, bucket=bucket, key=key))
+        if not isinstance(found, Partial):
+            return found is True
+        over = reads.keeper.over
+        is_being_filled = await reads.rooms.catalog.read(partial(fills.is_being_filled, partial=found.id, over=over))
+        if not (is_being_filled or found.is_opened_by_another(over) or (found.until or 0) > over):
+            return False
+        await reads.keeper.wait((bucket.log, key))
+
+
+def _look(tx: Reader, bucket: Bucket, key: str) -> Partial | bool:
+    """Whether an object is here, or what is."""
+    try:
+        versions.get(tx, bucket, key)
+    except errors.NoSuchKey:
+        return fills.find(tx, bucket.log, key) or False
+    return True
