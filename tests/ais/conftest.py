@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 import requests
 from aistore.sdk import Bucket, Client
 from aistore.sdk.retry_config import RetryConfig
+from aistore.sdk.wait_result import WaitResult
 from tenacity import Retrying, stop_after_attempt
 from urllib3 import Retry
 
+from tests.ais.helpers import finish, url_of
 from tidegate.testing import ServerProcess, serve
 
 _numbers = itertools.count(1)
 
 MakeBucket = Callable[[], Bucket]
+Url = Callable[..., str]
+Wait = Callable[[str], WaitResult]
 
 
 def new_name() -> str:
@@ -76,3 +81,20 @@ def make_bucket(client: Client) -> MakeBucket:
 def bucket(make_bucket: MakeBucket) -> Bucket:
     """An empty bucket of our own."""
     return make_bucket()
+
+
+@pytest.fixture
+def url(server: ServerProcess, bucket: Bucket) -> Url:
+    """Makes the URL of an object in the bucket."""
+    return partial(url_of, server, bucket)
+
+
+@pytest.fixture
+def wait(client: Client) -> Wait:
+    """Waits for a job by its id."""
+
+    def wait(job_id: str) -> WaitResult:
+        assert job_id
+        return finish(client.job(job_id))
+
+    return wait

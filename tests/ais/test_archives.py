@@ -16,10 +16,10 @@ from aistore.sdk import Bucket
 from aistore.sdk.archive_config import ArchiveConfig, ArchiveMode
 from aistore.sdk.errors import AISError
 
-from tests.ais.helpers import FORMATS, archive, files_in
+from tests.ais.helpers import MIB, put, read, url_of
+from tests.archives import FORMATS, archive, unpacked
 from tidegate.testing import ServerProcess
 
-MIB = 1024 * 1024
 BIG = random.Random(3).randbytes(2 * MIB)
 FILES = {
     "readme": b"read me",
@@ -33,16 +33,6 @@ FILES = {
     "ünï/文件": b"names",
     "val/0001.jpg": b"\xfd" * 3000,
 }
-
-
-def put(bucket: Bucket, key: str, content: bytes) -> None:
-    """Writes an object."""
-    bucket.object(key).get_writer().put_content(content)
-
-
-def read(bucket: Bucket, key: str, name: str) -> bytes:
-    """A file of an archive."""
-    return bucket.object(key).get_reader(ArchiveConfig(archpath=name)).read_all()
 
 
 def status_of(bucket: Bucket, key: str, name: str) -> int:
@@ -93,7 +83,7 @@ def test_files_that_match_come_in_an_archive(
     """Whatever the format was, what matches comes as a tar archive."""
     put(bucket, f"shard.{kind}", archive(kind, FILES))
     found = bucket.object(f"shard.{kind}").get_reader(ArchiveConfig(regex=text, mode=mode)).read_all()
-    assert files_in(found) == {name: FILES[name] for name in expected}
+    assert dict(unpacked("tar", found)) == {name: FILES[name] for name in expected}
 
 
 @pytest.mark.parametrize(
@@ -122,9 +112,9 @@ def test_a_name_is_no_path(bucket: Bucket) -> None:
     assert read(bucket, "a.tar", "../../etc/passwd") == b"1"
     assert read(bucket, "a.tar", "/etc/passwd") == b"2"
     found = bucket.object("a.tar").get_reader(ArchiveConfig(regex="", mode=None, archpath="")).read_all()
-    assert files_in(found) == files  # the object itself is as it was
+    assert dict(unpacked("tar", found)) == files  # the object itself is as it was
     made = bucket.object("a.tar").get_reader(ArchiveConfig(regex=".", mode=ArchiveMode.REGEXP)).read_all()
-    assert files_in(made) == {"__/__/etc/passwd": b"1", "etc/passwd": b"2", "a/__/__/b": b"3", "__": b"4"}
+    assert dict(unpacked("tar", made)) == {"__/__/etc/passwd": b"1", "etc/passwd": b"2", "a/__/__/b": b"3", "__": b"4"}
 
 
 def _damaged_zip() -> bytes:
@@ -202,8 +192,7 @@ def test_a_bomb_is_expanded_piece_by_piece(server: ServerProcess, bucket: Bucket
 
 def add(server: ServerProcess, bucket: Bucket, key: str, name: str, content: bytes) -> int:
     """Adds a file to an archive. Returns the status."""
-    url = f"{server.url}/v1/objects/{bucket.name}/{key}"
-    return requests.put(url, content, params={"archpath": name}).status_code
+    return requests.put(url_of(server, bucket, key, archpath=name), content).status_code
 
 
 @pytest.mark.parametrize("files", [{"a": b"1"}, FILES, {}], ids=["small", "large", "empty"])
@@ -215,7 +204,7 @@ def test_files_are_added_to_a_tar_archive(
     more = {"new/one": b"x" * 100, "new/two": BIG, "new/" + "l" * 200: b"", "new/ü": b"last"}
     for name, content in more.items():
         assert add(server, bucket, "a.tar", name, content) == 200
-    assert files_in(s3.get_object(Bucket=bucket.name, Key="a.tar")["Body"].read()) == files | more
+    assert dict(unpacked("tar", s3.get_object(Bucket=bucket.name, Key="a.tar")["Body"].read())) == files | more
     assert read(bucket, "a.tar", "new/two") == BIG
     assert bucket.object("a.tar").props.obj_version == "5"
 

@@ -352,6 +352,8 @@ def test_a_role_for_a_bucket(authn: Authn) -> None:
     assert user.bucket(mine).object("key").get_reader().read_all() == b"mine"
     with pytest.raises(Exception, match=f"Forbidden', bucket \\\\\"ais://{other}"):
         user.bucket(other).object("key").get_reader().read_all()
+    with pytest.raises(Exception, match=f"Forbidden', bucket \\\\\"ais://{other}"):
+        user.bucket(mine).object("key").copy(user.bucket(other).object("copy"))
 
 
 def test_what_anybody_may_do_to_themselves(authn: Authn) -> None:

@@ -16,10 +16,10 @@ from aistore.sdk import Bucket, Client
 from aistore.sdk.errors import AISError, ErrBckNotFound, ErrObjNotFound
 
 from tests.ais.conftest import MakeBucket
-from tests.ais.helpers import FORMATS, archive, files_in, set_properties
+from tests.ais.helpers import MIB, put, set_properties
+from tests.archives import FORMATS, archive, unpacked
 from tidegate.testing import ServerProcess
 
-MIB = 1024 * 1024
 LARGE = random.Random(4).randbytes(2 * MIB + 3)
 OUTPUTS = (".tar", ".tgz", ".tar.gz", ".zip")
 OBJECTS = {f"dir/{number:03d}": random.Random(number).randbytes(number * 37) for number in range(300)}
@@ -35,11 +35,6 @@ def filled(client: Client) -> Bucket:
     for kind in FORMATS:
         put(bucket, f"shard.{kind}", archive(kind, {"a/1": b"one", "a/2": b"two", "a/3": LARGE, "a/4": b""}))
     return bucket
-
-
-def put(bucket: Bucket, key: str, content: bytes) -> None:
-    """Writes an object."""
-    bucket.object(key).get_writer().put_content(content)
 
 
 def moss(server: ServerProcess, message: object, bucket: str = "", query: str = "") -> requests.Response:
@@ -108,7 +103,7 @@ def test_names_have_the_bucket_or_have_not(client: Client, s3: Any, filled: Buck
         batch.add(long, bck=other.name, provider="ais").add(other.object("../up"))
         batch.add("shard.tar", archpath="a/1").add("gone")
         before = ("", "") if bare else (f"{filled.name}/", f"{other.name}/")
-        assert files_in(batch.get(raw=True).read()) == {
+        assert dict(unpacked("tar", batch.get(raw=True).read())) == {
             f"{before[0]}dir/001": OBJECTS["dir/001"],
             f"{before[1]}{long}": b"long",
             f"{before[1]}__/up": b"up",
@@ -181,7 +176,7 @@ def test_an_entry_says_where_it_is(server: ServerProcess, filled: Bucket) -> Non
     entries = [{"objname": "dir/001", "bucket": filled.name}, {"uname": f"ais/@#/{filled.name}/dir/002"}]
     answer = moss(server, {"in": entries, "strm": True, "mime": "tar"})
     assert answer.headers["Content-Type"] == "application/x-tar"
-    assert list(files_in(answer.content).values()) == [OBJECTS["dir/001"], OBJECTS["dir/002"]]
+    assert [content for _, content in unpacked("tar", answer.content)] == [OBJECTS["dir/001"], OBJECTS["dir/002"]]
     assert moss(server, {"in": [{"objname": "dir/001"}], "strm": True}, filled.name).status_code == 200
     assert moss(server, {"in": [{"objname": "dir/001"}]}).status_code == 400
 

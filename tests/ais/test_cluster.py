@@ -248,9 +248,10 @@ def test_what_waits_for_a_restart_is_named(configure: Configure) -> None:
         ({"space": {"lowwm": 99}}, "must ascend"),
         ({"ec.enabled": True}, "erasure coding is not implemented"),
         ({"net.http.use_https": True}, "no certificate"),
+        ({"mirror.enabled": True, "mirror.copies": 9}, "each copy needs a data folder of its own (1 here)"),
         ("checksum.type=md5", "object"),
     ],
-    ids=["value", "name", "together", "ec", "https", "text"],
+    ids=["value", "name", "together", "ec", "https", "copies", "text"],
 )
 def test_a_wrong_configuration_changes_nothing(configure: Configure, ask: Ask, value: object, said: str) -> None:
     """What cannot be set is a client's error that says why."""
@@ -303,7 +304,7 @@ def inside(tmp_path: Path) -> Iterator[Inside]:
             gateway = open_gateway(tmp_path / "data", inline_limit=1000)
             await gateway.folders.open()
             for name in (BucketName("seen"), BucketName("unseen"), BucketName("seen", "aws")):
-                await gateway.buckets.create(EVERYONE, name)
+                await gateway.buckets.create(EVERYONE, name, looks_up=False)
             return gateway
 
         gateway = runner.run(opened())

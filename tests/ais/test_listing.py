@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import io
-import tarfile
 import time
-import zipfile
 from collections.abc import Iterator
 from itertools import chain
 from typing import Any
@@ -20,6 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.ais.conftest import connect, disconnect
+from tests.ais.helpers import act
+from tests.archives import archive
 from tidegate.ais import entries as entries_module
 from tidegate.ais import gotime, listing
 from tidegate.testing import Server, serve_in_thread
@@ -39,15 +38,14 @@ def put(s3: Any, bucket: Bucket, *keys: str, data: bytes = b"data", **options: A
         s3.put_object(Bucket=bucket.name, Key=key, Body=data, **options)
 
 
-def ask(server: Server, http: requests.Session, bucket: Bucket, **value: Any) -> requests.Response:
+def ask(server: Server, bucket: Bucket, **value: Any) -> requests.Response:
     """A listing in JSON, whatever its message says."""
-    message: Any = {"action": "list", "value": value}
-    return http.get(f"{server.url}/v1/buckets/{bucket.name}", params={"provider": "ais"}, json=message)
+    return act(server, "GET", bucket.name, "list", value, provider="ais")
 
 
-def entries(server: Server, http: requests.Session, bucket: Bucket, **value: Any) -> list[dict[str, Any]]:
+def entries(server: Server, bucket: Bucket, **value: Any) -> list[dict[str, Any]]:
     """The entries of a listing in JSON."""
-    answer = ask(server, http, bucket, **value)
+    answer = ask(server, bucket, **value)
     assert answer.status_code == 200, answer.text
     return answer.json()["entries"]
 
@@ -73,8 +71,8 @@ def test_an_entry_has_what_was_asked_for(bucket: Bucket, server: Server, http: r
         "etag,status,ec,node,chunked": {"custom-md": 'ETag="3749f52bb326ae96782b42dc0a97b4c1"'},
     }
     for props, more in expected.items():
-        assert entries(server, http, bucket, props=props) == [{**always, **more}]
-    (everything,) = entries(server, http, bucket, props="all")
+        assert entries(server, bucket, props=props) == [{**always, **more}]
+    (everything,) = entries(server, bucket, props="all")
     assert everything.keys() == {
         "name", "flags", "size", "checksum", "version", "copies", "location", "custom-md", "atime",
     }  # fmt: skip
@@ -109,13 +107,13 @@ def test_messagepack_is_what_it_is_called(bucket: Bucket, s3: Any, server: Serve
     assert page == {"ContinuationToken": "", "Entries": [{"n": "key", "f": IS_CACHED}], "Flags": 0}
 
 
-def test_times_are_written_as_asked(bucket: Bucket, s3: Any, server: Server, http: requests.Session) -> None:
+def test_times_are_written_as_asked(bucket: Bucket, s3: Any, server: Server) -> None:
     """The access time is RFC 822 by default, and otherwise as the layout of Go's that the client sends has it."""
     before = dt.datetime.now(dt.UTC).replace(microsecond=0)
     put(s3, bucket, "key")
 
     def atime(**message: str) -> str:
-        (entry,) = entries(server, http, bucket, props="atime", **message)
+        (entry,) = entries(server, bucket, props="atime", **message)
         return entry["atime"]
 
     exact = dt.datetime.fromisoformat(atime(time_format="2006-01-02T15:04:05.999999Z07:00"))
@@ -152,18 +150,16 @@ def test_any_text_is_a_layout(layout: str, at: int) -> None:
     assert isinstance(gotime.write(layout, at), str)
 
 
-def test_the_time_of_a_read_is_shown(bucket: Bucket, s3: Any, server: Server, http: requests.Session) -> None:
+def test_the_time_of_a_read_is_shown(bucket: Bucket, s3: Any, server: Server) -> None:
     """An object that was not read since it was written has the time of the write."""
     put(s3, bucket, "key")
     written = s3.head_object(Bucket=bucket.name, Key="key")["LastModified"]
-    (entry,) = entries(server, http, bucket, props="atime", time_format="2006-01-02T15:04:05Z07:00")
+    (entry,) = entries(server, bucket, props="atime", time_format="2006-01-02T15:04:05Z07:00")
     assert dt.datetime.fromisoformat(entry["atime"]) == written
     assert time.time() >= written.timestamp()
 
 
-def test_a_composed_object_is_where_its_parts_are(
-    bucket: Bucket, s3: Any, server: Server, http: requests.Session
-) -> None:
+def test_a_composed_object_is_where_its_parts_are(bucket: Bucket, s3: Any, server: Server) -> None:
     """An object that was uploaded in parts has a location and a copy as any other."""
     upload = s3.create_multipart_upload(Bucket=bucket.name, Key="key")["UploadId"]
     name = {"Bucket": bucket.name, "Key": "key", "UploadId": upload}
@@ -172,7 +168,7 @@ def test_a_composed_object_is_where_its_parts_are(
         for number in (1, 2)
     ]
     s3.complete_multipart_upload(**name, MultipartUpload={"Parts": parts})
-    (entry,) = entries(server, http, bucket, props="copies,location,size")
+    (entry,) = entries(server, bucket, props="copies,location,size")
     assert (entry["copies"], entry["size"]) == (1, "8")
     assert entry["location"].endswith(":mp[data]")
 
@@ -226,11 +222,9 @@ def test_a_listing_may_be_of_one_target(bucket: Bucket, s3: Any, client: Any) ->
     ],
     ids=str,
 )
-def test_what_makes_no_sense_is_refused(
-    bucket: Bucket, server: Server, http: requests.Session, value: dict[str, Any], status: int
-) -> None:
+def test_what_makes_no_sense_is_refused(bucket: Bucket, server: Server, value: dict[str, Any], status: int) -> None:
     """A message with an unknown property, flag or number is a client's error; what is not done says so."""
-    answer = ask(server, http, bucket, **value)
+    answer = ask(server, bucket, **value)
     assert answer.status_code == status
     assert answer.json()["message"]
 
@@ -238,29 +232,13 @@ def test_what_makes_no_sense_is_refused(
 # --- archives --------------------------------------------------------------------------------------------------------
 
 
-def tar(mode: str, *names: str) -> bytes:
-    """A tar archive of small files; each has its name, but for a dot in front, for content."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode=mode) as archive:  # type: ignore[call-overload]  # any mode that it knows
-        for name in names:
-            member, data = tarfile.TarInfo(name), name.removeprefix("./").encode()
-            member.size = len(data)
-            archive.addfile(member, io.BytesIO(data))
-    return buffer.getvalue()
-
-
-def zipped(*names: str) -> bytes:
-    """The same as a zip archive."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in names:
-            archive.writestr(name, name.encode())
-    return buffer.getvalue()
-
-
 @pytest.mark.parametrize(
     ("ending", "data"),
-    [(".tar", tar("w", "b", "./a/ü")), (".tgz", tar("w:gz", "b", "a/ü")), (".zip", zipped("b", "a/ü"))],
+    [
+        (".tar", archive("tar", {"b": b"b", "./a/ü": b"four"})),
+        (".tgz", archive("tgz", {"b": b"b", "a/ü": b"four"})),
+        (".zip", archive("zip", {"b": b"b", "a/ü": b"four"})),
+    ],
     ids=["tar", "tgz", "zip"],
 )
 def test_archives_are_listed_as_directories(bucket: Bucket, s3: Any, ending: str, data: bytes) -> None:
@@ -279,14 +257,14 @@ def test_archives_are_listed_as_directories(bucket: Bucket, s3: Any, ending: str
     ]
     names = bucket.list_all_objects(flags=[ListObjectFlag.ARCH_DIR, ListObjectFlag.NAME_ONLY])
     assert [entry.size for entry in names] == [0, 0, 0]
-    assert bucket.object(key).get_reader(archive_config=ArchiveConfig(archpath="a/ü")).read_all() == "a/ü".encode()
+    assert bucket.object(key).get_reader(archive_config=ArchiveConfig(archpath="a/ü")).read_all() == b"four"
 
 
 def test_archives_keep_their_files_on_their_page(bucket: Bucket, s3: Any) -> None:
     """Pages end after an archive, never within; what only has an archive's name is an object as any other."""
-    put(s3, bucket, "1.tar", data=tar("w", "a", "b", "c"))
+    put(s3, bucket, "1.tar", data=archive("tar", dict.fromkeys("abc", b"x")))
     put(s3, bucket, "2.tar", data=b"no archive")
-    put(s3, bucket, "3.tar", data=tar("w"))
+    put(s3, bucket, "3.tar", data=archive("tar", {}))
     put(s3, bucket, "4", "5.zip", "6.tgz", data=b"")
     everything = ["1.tar", "1.tar/a", "1.tar/b", "1.tar/c", "2.tar", "3.tar", "4", "5.zip", "6.tgz"]
     for size in (1, 2, 4, 5, 9, 0):
@@ -305,7 +283,7 @@ def test_too_many_files_are_not_listed(paged: tuple[Server, Bucket], monkeypatch
     """An archive with more files than a listing shows is a clear error, rather than part of them."""
     monkeypatch.setattr(entries_module, "MAX_MEMBERS", 2)
     _, other = paged
-    other.object("~/three.tar").get_writer().put_content(tar("w", "a", "b", "c"))
+    other.object("~/three.tar").get_writer().put_content(archive("tar", dict.fromkeys("abc", b"x")))
     with pytest.raises(AISError, match="has more than 2 files") as caught:
         other.list_archive("~/three.tar")
     assert caught.value.status_code == 400

@@ -11,14 +11,8 @@ import requests
 from aistore.sdk import Bucket
 from aistore.sdk.errors import AISError, ErrObjNotFound
 
+from tests.ais.helpers import MIB, url_of
 from tidegate.testing import ServerProcess
-
-MIB = 1024 * 1024
-
-
-def url_of(server: ServerProcess, bucket: Bucket, key: str) -> str:
-    """The URL of an object."""
-    return f"{server.url}/v1/objects/{bucket.name}/{key}"
 
 
 def test_parts_of_any_size_in_any_order_make_an_object(bucket: Bucket, s3: Any) -> None:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import random
 import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 import requests
@@ -19,19 +17,11 @@ from aistore.sdk import Bucket, Client
 from aistore.sdk.blob_download_config import BlobDownloadConfig
 from aistore.sdk.errors import AISError, ErrBckNotFound, ErrObjNotFound
 from aistore.sdk.etl import ETLConfig
-from hypothesis import example, given
-from hypothesis import strategies as st
 
-from tests.ais.conftest import MakeBucket
-from tests.ais.helpers import set_properties
-from tidegate import errors
-from tidegate.ais import custom
-from tidegate.ais.uname import parse_uname
+from tests.ais.conftest import MakeBucket, Url
+from tests.ais.helpers import DIGITS, LARGE, MIB, put, read, set_properties
 from tidegate.testing import ServerProcess
 
-MIB = 1024 * 1024
-DIGITS = b"0123456789\n"
-LARGE = random.Random(1).randbytes(3 * MIB + 17)
 KEYS = (
     "plain",
     "a/b/c.jpg",
@@ -49,29 +39,6 @@ KEYS = (
     "tab\there",
     "a;b,c:d@e",
 )
-
-Url = Callable[..., str]
-
-
-@pytest.fixture
-def url(server: ServerProcess, bucket: Bucket) -> Url:
-    """Makes the URL of an object in the bucket."""
-
-    def make(key: str, **query: str) -> str:
-        fields = "&".join(f"{name}={quote(value, safe='')}" for name, value in query.items())
-        return f"{server.url}/v1/objects/{bucket.name}/{quote(key, safe='/')}?{fields}"
-
-    return make
-
-
-def put(bucket: Bucket, key: str, content: bytes) -> None:
-    """Writes an object."""
-    bucket.object(key).get_writer().put_content(content)
-
-
-def read(bucket: Bucket, key: str) -> bytes:
-    """Reads an object."""
-    return bucket.object(key).get_reader().read_all()
 
 
 def keys_of(s3: Any, bucket: Bucket) -> list[str]:
@@ -286,140 +253,6 @@ def test_a_checksum_that_cannot_be_one_is_refused(url: Url, kind: str, value: st
     assert requests.put(url("key"), DIGITS, headers=headers).status_code == 400
 
 
-# --- attributes ------------------------------------------------------------------------------------------------------
-
-
-def test_head_tells_all_that_is_known(bucket: Bucket) -> None:
-    """The SDK's properties have what AIStore tells of an object."""
-    put(bucket, "key", DIGITS)
-    props = bucket.object("key").props
-    assert (props.name, props.bucket_name, props.bucket_provider) == ("key", bucket.name, "ais")
-    assert (props.size, props.obj_version, props.checksum_value) == (11, "1", "05967d5390ac53b0")
-    assert props.location.startswith("t[")
-    assert "mp[" in props.location
-    assert (props.mirror_copies, len(props.mirror_paths)) == (1, 1)
-    assert props.present
-    assert props.chunks is None
-    assert int(props.access_time) > 0
-    more = bucket.object("key").head("etag,last-modified")
-    assert more.etag == "3749f52bb326ae96782b42dc0a97b4c1"
-    assert more.last_modified.endswith("GMT")
-
-
-def test_head_answers_what_it_is_asked(url: Url, bucket: Bucket) -> None:
-    """Beside the size and that it is there, only the properties that the request names."""
-    put(bucket, "key", DIGITS)
-    chosen = requests.head(url("key", props="version,copies")).headers
-    assert {"ais-version", "ais-mirror-copies", "ais-present", "content-length"} <= {name.lower() for name in chosen}
-    assert not {"ais-checksum-value", "ais-location", "etag", "ais-name"} & {name.lower() for name in chosen}
-    everything = requests.head(url("key")).headers
-    shown = {name.lower() for name in everything}
-    assert {"ais-name", "ais-location", "ais-mirror-paths", "ais-bucket-provider", "etag"} <= shown
-    assert requests.head(url("key", props="all")).headers.get("Ais-Name") == "key"
-
-
-def test_an_unknown_property_is_refused(url: Url, bucket: Bucket) -> None:
-    """The error of a HEAD is in a header, for want of a body."""
-    put(bucket, "key", DIGITS)
-    answer = requests.head(url("key", props="size,colour"))
-    assert answer.status_code == 400
-    assert json.loads(answer.headers["Hdr-Error"])["message"] == 'invalid property "colour" in props list'
-
-
-def test_custom_metadata_is_merged_or_replaced(bucket: Bucket, s3: Any) -> None:
-    """It is the same that S3 clients call user metadata, and setting it makes no new version."""
-    s3.put_object(Bucket=bucket.name, Key="key", Body=DIGITS, Metadata={"from": "s3"})
-    thing = bucket.object("key")
-    assert thing.props.custom_metadata == {"from": "s3"}
-    thing.get_writer().set_custom_props({"one": "1", "two": "zwei, drei"})
-    thing.get_writer().set_custom_props({"One": "eins"})
-    assert s3.head_object(Bucket=bucket.name, Key="key")["Metadata"] | {"One": ""} == {
-        "from": "s3",
-        "One": "",
-        "two": "zwei, drei",
-    }
-    assert thing.props.custom_metadata["One"] == "eins"
-    thing.get_writer().set_custom_props({"only": "this"}, replace_existing=True)
-    assert thing.props.custom_metadata == {"only": "this"}
-    assert thing.props.obj_version == "1"
-
-
-def test_custom_metadata_comes_with_a_put(bucket: Bucket, s3: Any, url: Url) -> None:
-    """In a header, in the same form in which answers have it."""
-    headers = {"Ais-Custom-Md": "color=red, size=10,5"}
-    assert requests.put(url("key"), DIGITS, headers=headers).status_code == 200
-    assert s3.head_object(Bucket=bucket.name, Key="key")["Metadata"] == {"color": "red", "size": "10,5"}
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        {"bad name": "x"},
-        {"": "x"},
-        {"a:b": "x"},
-        {"a": "x\r\ny"},
-        {"a": "1", "A": "2"},
-        {"a": "x" * 2048},
-        {"a": 1},
-        ["a"],
-    ],
-)
-def test_custom_metadata_that_no_header_can_have_is_refused(bucket: Bucket, url: Url, values: object) -> None:
-    """Neither door could show it."""
-    put(bucket, "key", DIGITS)
-    assert requests.patch(url("key"), data=json.dumps({"action": "", "value": values})).status_code == 400
-    assert bucket.object("key").props.custom_metadata == {}
-
-
-_names = st.text("abcXYZ019-_.", min_size=1, max_size=8)
-_values = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters=",="), max_size=8)
-
-
-@given(st.dictionaries(_names, _values).filter(lambda pairs: len({name.lower() for name in pairs}) == len(pairs)))
-def test_custom_metadata_is_read_as_it_is_written(pairs: Mapping[str, str]) -> None:
-    """One pair a line, or all of them in one."""
-    lines = custom.lines(pairs)
-    assert custom.parse_headers(lines) == pairs
-    assert custom.parse_headers([", ".join(lines)] if lines else []) == pairs
-
-
-@given(st.lists(st.text(st.characters(max_codepoint=255), max_size=40), max_size=3))
-@example(["a=1, b"])
-@example(["=x"])
-@example(["a=\x00"])
-def test_a_header_of_custom_metadata_is_parsed_or_refused(lines: list[str]) -> None:
-    """Whatever it has in it, what comes of it can be stored and shown."""
-    try:
-        pairs = custom.parse_headers(lines)
-    except errors.InvalidArgument:
-        return
-    assert custom.checked(pairs) == pairs
-    assert all("\n" not in line for line in custom.lines(pairs))
-
-
-@given(
-    provider=st.sampled_from(["ais", "s3", "aws", "gs", "az"]),
-    namespace=st.text("abc09_-", max_size=5),
-    name=st.text("abc09.-", min_size=1, max_size=8),
-    key=st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=40),
-)
-def test_a_full_name_is_parsed(provider: str, namespace: str, name: str, key: str) -> None:
-    """Whatever the object is called, slashes and all."""
-    bucket, found = parse_uname(f"{provider}/@#{namespace}/{name}/{key}")
-    assert (bucket.namespace, bucket.name, found) == (namespace, name, key)
-
-
-@given(st.text("ais/@#b.\0é", max_size=20))
-def test_any_full_name_is_parsed_or_refused(text: str) -> None:
-    """No other error comes of it."""
-    try:
-        bucket, key = parse_uname(text)
-    except (errors.InvalidArgument, errors.NotImplementedByServer):
-        return
-    assert bucket.name
-    assert key
-
-
 # --- copying, renaming, deleting -------------------------------------------------------------------------------------
 
 
@@ -471,113 +304,6 @@ def test_a_deleted_object_is_gone(bucket: Bucket, s3: Any) -> None:
     with pytest.raises(ErrObjNotFound):
         bucket.object("key").delete()
     assert len(s3.list_object_versions(Bucket=bucket.name)["Versions"]) == 1
-
-
-# --- appending -------------------------------------------------------------------------------------------------------
-
-
-def test_what_is_appended_is_seen_after_the_flush(bucket: Bucket, s3: Any) -> None:
-    """Not before; and then all of it at once, behind what the object had."""
-    put(bucket, "key", b"begin ")
-    writer = bucket.object("key").get_writer()
-    handle = writer.append_content(b"one ")
-    handle = writer.append_content(b"two ", handle)
-    assert read(bucket, "key") == b"begin "
-    writer.append_content(b"", handle, flush=True)
-    assert read(bucket, "key") == b"begin one two "
-    assert s3.head_object(Bucket=bucket.name, Key="key")["ETag"] == f'"{hashlib.md5(b"begin one two ").hexdigest()}"'
-    assert bucket.object("key").props.checksum_value == xxhash.xxh64_hexdigest(b"begin one two ")
-
-
-@pytest.mark.parametrize("size", [1000, 40_000, 300_000])
-def test_many_pieces_make_one_object(bucket: Bucket, size: int) -> None:
-    """Small pieces and large ones, in a new object and behind an old one."""
-    pieces = [random.Random(number).randbytes(size) for number in range(7)]
-    for expected in (b"".join(pieces), b"".join(pieces) * 2):
-        writer, handle = bucket.object("key").get_writer(), ""
-        for piece in pieces:
-            handle = writer.append_content(piece, handle)
-        writer.append_content(b"", handle, flush=True)
-        assert read(bucket, "key") == expected
-
-
-def test_a_file_of_the_sdk_appends(bucket: Bucket) -> None:
-    """In mode w from nothing, in mode a behind what is there."""
-    put(bucket, "key", b"old")
-    with bucket.object("key").get_writer().as_file("w") as file:
-        file.write(b"new ")
-        file.flush()
-        file.write(b"and more")
-    with bucket.object("key").get_writer().as_file("a") as file:
-        file.write(b".")
-    assert read(bucket, "key") == b"new and more."
-
-
-def test_an_append_that_is_repeated_is_done_once(bucket: Bucket) -> None:
-    """A client that did not hear the answer asks again, and nothing is there twice."""
-    writer = bucket.object("key").get_writer()
-    handle = writer.append_content(b"one")
-    for piece in (b"two", LARGE[:MIB]):
-        newest = writer.append_content(piece, handle)
-        assert writer.append_content(piece, handle) == newest
-        handle = newest
-    for _ in range(2):
-        writer.append_content(b"", handle, flush=True)
-    assert read(bucket, "key") == b"onetwo" + LARGE[:MIB]
-
-
-def test_two_writers_with_one_handle_are_told(bucket: Bucket) -> None:
-    """A handle after which something else was appended is refused: nothing is lost or mixed silently."""
-    writer = bucket.object("key").get_writer()
-    handle = writer.append_content(b"one")
-    newest = writer.append_content(b"two", handle)
-    for flush in (False, True):
-        with pytest.raises(AISError) as caught:
-            writer.append_content(b"" if flush else b"other", handle, flush=flush)
-        assert caught.value.status_code == 409
-    writer.append_content(b"", newest, flush=True)
-    assert read(bucket, "key") == b"onetwo"
-
-
-def test_a_handle_is_good_for_its_object_only(bucket: Bucket, s3: Any) -> None:
-    """Another object's, a made-up one, one that was flushed, and an S3 upload's id are no handles."""
-    handle = bucket.object("key").get_writer().append_content(b"one")
-    upload = s3.create_multipart_upload(Bucket=bucket.name, Key="other")["UploadId"]
-    writer = bucket.object("other").get_writer()
-    made_up = f"append-{'0' * 32}.0.0"
-    for other, status in ((handle, 404), (made_up, 404), (upload, 400), (f"{upload}.0.0", 400), ("../x", 400)):
-        for flush in (False, True):
-            with pytest.raises(AISError) as caught:
-                writer.append_content(b"" if flush else b"x", other, flush=flush)
-            assert caught.value.status_code == status
-    bucket.object("key").get_writer().append_content(b"", handle, flush=True)
-    with pytest.raises(AISError):
-        bucket.object("key").get_writer().append_content(b"more", handle)
-
-
-def test_a_flush_verifies_the_whole(bucket: Bucket, url: Url) -> None:
-    """The checksum that comes with a flush is that of the object that comes of it, small or large."""
-    for before, piece in ((b"", DIGITS), (LARGE, LARGE[:MIB])):
-        put(bucket, "key", before)
-        handle = bucket.object("key").get_writer().append_content(piece)
-        flush = url("key", append_type="flush", append_handle=handle)
-        right = hashlib.sha256(before + piece).hexdigest()
-        wrong = hashlib.sha256(piece + b"x").hexdigest()
-        for value, status in ((wrong, 400), (right, 200)):
-            headers = {"Ais-Checksum-Type": "sha256", "Ais-Checksum-Value": value}
-            assert requests.put(flush, headers=headers).status_code == status
-        assert read(bucket, "key") == before + piece
-
-
-def test_a_flush_may_bring_the_last_piece(bucket: Bucket) -> None:
-    """With a handle, or as the only one."""
-    writer = bucket.object("key").get_writer()
-    writer.append_content(b"two", writer.append_content(b"one "), flush=True)
-    bucket.object("other").get_writer().append_content(b"only", flush=True)
-    assert (read(bucket, "key"), read(bucket, "other")) == (b"one two", b"only")
-    with pytest.raises(AISError) as caught:
-        writer.append_content(b"", flush=True)
-    assert caught.value.status_code == 400
 
 
 # --- permissions -----------------------------------------------------------------------------------------------------

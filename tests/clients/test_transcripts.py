@@ -7,6 +7,7 @@ import json
 import random
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,10 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Story(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Commands that belong together, on a server of their own. ``setup`` are commands that the guide does not show."""
+    """Commands that belong together, on a server of their own. ``setup`` are commands that the guide does not show.
+
+    ``amazon`` has buckets that are Amazon's, with the sizes of what is in them: there is another server for them.
+    """
 
     name: str
     guides: list[str]
@@ -53,6 +57,7 @@ class Story(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tls: bool = False
     files: dict[str, int] = {}
     setup: list[str] = []
+    amazon: dict[str, dict[str, int]] = {}
 
     def uses(self, path: str) -> bool:
         """Whether a command names a file."""
@@ -168,12 +173,30 @@ def stage(story: Story, tmp_path: Path, certificate: tuple[Path, Path]) -> Itera
     tls: dict[str, Any] = {"tls_cert": certificate[0], "tls_key": certificate[1]} if story.tls else {}
     # Where no command comes without credentials they are verified, which the guides' servers do not do. Parts may be
     # small, as they are there.
-    with serve(auth=not story.uses_ais, min_part_size=0, repos_port=None, **tls) as server:
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:
+            if story.amazon:
+                play_amazon(story, stack, patch)
+            server = stack.enter_context(serve(auth=not story.uses_ais, min_part_size=0, repos_port=None, **tls))
         stage = Stage(story, server, tmp_path, certificate[0])
         for command in story.setup:
             result = stage.run(command)
             assert result.code == 0, result
         yield stage
+
+
+def play_amazon(story: Story, stack: ExitStack, patch: pytest.MonkeyPatch) -> None:
+    """Starts a server that the next one takes for Amazon."""
+    amazon = stack.enter_context(serve(auth=True, repos_port=None))
+    client = amazon.boto3_client()
+    for bucket, files in story.amazon.items():
+        client.create_bucket(Bucket=bucket)
+        for key, size in files.items():
+            client.put_object(Bucket=bucket, Key=key, Body=b"x" * size)
+    client.close()
+    patch.setenv("AWS_ENDPOINT_URL", f"{amazon.url}/s3")
+    patch.setenv("AWS_ACCESS_KEY_ID", amazon.access_key)
+    patch.setenv("AWS_SECRET_ACCESS_KEY", amazon.secret_key)
 
 
 def test_guides(story: Story, stage: Stage) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import signal
-import tarfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
 
+from tests.archives import unpacked
 from tests.durability.client import Client
 from tests.durability.folder import INLINE_LIMIT, check, execute, files, query
 from tests.durability.processes import eventually, kill, needs_proc, workers
@@ -160,10 +159,9 @@ def test_archive_of_many_survives_a_kill(crowded: Path) -> None:
         eventually(lambda: progress(server, job)["is_idle"], "the archive is made")
         assert progress(server, job)["err"] == ""
         data = client.get(f"{SOURCE.name}/all.tar").expect().body
-        with tarfile.open(fileobj=io.BytesIO(data)) as tar:
-            found = {each.name: tar.extractfile(each).read() for each in tar}  # type: ignore[union-attr]
-        assert len(found) == COUNT
-        assert all(content == name.encode() for name, content in found.items())
+        found = unpacked("tar", data)
+        assert len(dict(found)) == len(found) == COUNT
+        assert all(content == name.encode() for name, content in found)
         eventually(lambda: query(crowded, "SELECT * FROM undigested") == [], "the archive gets its checksum")
         client.ask("DELETE", f"{SOURCE.name}/all.tar").expect(204)
     assert check(crowded, repairs=False) == []

@@ -8,20 +8,23 @@ import asyncio
 import contextlib
 import hashlib
 import http.client
+import json
 import os
 import random
 import shutil
 import signal
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from tests.cli.ais.command import Ais
 from tests.cli.command import tidegate
-from tests.durability.client import Client
+from tests.durability.client import Answer, Client
 from tests.durability.folder import INLINE_LIMIT, LARGE, MIB, SMALL, check, execute, flip, query
 from tests.durability.processes import eventually, kill, needs_proc, workers
 from tidegate.catalog.shipping import COPY
+from tidegate.gateway import folders as gateway_folders
 from tidegate.gateway import open_gateway
 from tidegate.model import Principal
 from tidegate.testing import ServerError, serve
@@ -29,6 +32,7 @@ from tidegate.testing import ServerError, serve
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tidegate.blobs.local import LocalBlobs
     from tidegate.testing import ServerProcess
 
 ADMIN = Principal("admin", "admin", is_admin=True)
@@ -577,3 +581,131 @@ def test_recover_refuses(store: Store, tmp_path: Path) -> None:
         ran = tidegate("recover", *arguments)
         assert ran.code == 1
         assert complaint in ran.error
+
+
+# --- what is shared, composed, or told again -------------------------------------------------------------------------
+
+
+def native(client: Client, method: str, path: str, action: str = "", value: object = None, **query: str) -> Answer:
+    """A request of AIStore's API."""
+    body = json.dumps({"action": action, "value": value}).encode() if action else b""
+    return client.ask(method, f"v1/{path}", body, {"content-type": "application/json"}, provider="ais", **query)
+
+
+def test_who_lets_go_of_a_blob_no_longer_has_it_mirrored(store: Store) -> None:
+    """What a mirrored bucket shares with one that is not keeps no more copies than are wanted, once the mirrored bucket
+    is destroyed or has deleted it.
+    """
+    with serve(store.folders) as server, Client(server.port) as client:
+        for bucket, copies in (("plain", 1), ("deletes", 2), ("destroyed", 3)):
+            client.make_bucket(bucket)
+            set_copies(store.home, bucket, copies)
+        client.put("plain/large", LARGE).expect()
+        for bucket in ("deletes", "destroyed"):
+            client.copy("plain/large", f"{bucket}/large").expect()
+        store.settle()
+        assert store.recorded() == [(0b111, 3)]
+        native(client, "DELETE", "buckets/destroyed", "destroy-bck").expect()
+        eventually(lambda: store.recorded()[0][1] == 2, "two are wanted")
+        store.settle()
+        client.ask("DELETE", "deletes/large").expect(204)
+        eventually(lambda: store.recorded()[0][1] == 1, "one is wanted")
+        store.settle()
+        assert [folders.bit_count() for folders, _ in store.recorded()] == [1]
+        assert store.is_as_recorded()
+        assert client.get("plain/large").expect().body == LARGE
+    assert check(store.home) == []
+
+
+def spread(store: Store, client: Client, bucket: str) -> tuple[str, int]:
+    """Makes a composed object whose parts are in several folders, the first not in the last of these; that folder."""
+    for number in range(40):
+        client.multipart(f"{bucket}/{number}", HUGE, LARGE).expect()
+        rows = query(
+            store.home,
+            f"""SELECT b.folders FROM head h JOIN blob_parts p ON p.blob = h.blob JOIN blobs b ON b.id = p.source
+                WHERE h.key = CAST('{number}' AS BLOB) ORDER BY p.offset""",
+        )
+        first, last = (folders for (folders,) in rows)
+        if last not in {first, 1}:
+            return str(number), last.bit_length() - 1
+    raise AssertionError("all 40 are in one folder")
+
+
+def test_parts_in_several_folders(store: Store, tmp_path: Path) -> None:
+    """An object of parts that are in several folders is said to be in all of these, with the fewest copies that a part
+    has, by HEAD and in a listing. With one of the folders missing it is refused as a whole; one that goes while it is
+    sent breaks the connection. Of each, the log has a line, with the names, and no traceback. Asked to be mirrored, the
+    bucket answers with a job.
+    """
+    with serve(store.folders) as server, Client(server.port) as client:
+        client.make_bucket("plain")
+        key, number = spread(store, client, "plain")
+        told = native(client, "HEAD", f"objects/plain/{key}").expect().headers
+        assert told["ais-mirror-copies"] == "1"
+        assert len(told["ais-mirror-paths"].split(",")) == 2
+        value = {"prefix": key, "props": "name,copies,location"}
+        entry = json.loads(native(client, "GET", "buckets/plain", "list", value).expect().body)["entries"][0]
+        assert (entry["copies"], entry["location"]) == (1, told["ais-location"])
+
+        aside = store.folders[number].with_name("aside")
+        store.folders[number].rename(aside)
+        for path in (f"plain/{key}", f"v1/objects/plain/{key}"):  # nobody has noticed yet, or just has
+            with contextlib.suppress(http.client.HTTPException, OSError):
+                client.get(path).expect(503)
+        eventually(lambda: "is not there any more" in server.log, "noticed")
+        for path in (f"plain/{key}", f"v1/objects/plain/{key}"):
+            client.get(path).expect(503)
+        request = client.get(f"plain/{key}").expect(503).headers["x-amz-request-id"]
+        line = f"request {request} for 'plain'/'{key}' refused with 503: FolderMissing"
+        (found,) = [each for each in server.log.splitlines() if line in each]
+        assert " WARNING " in found
+        for text in ("Traceback", "Exception in ASGI", "without completing"):
+            assert text not in server.log
+        aside.rename(store.folders[number])
+        assert client.get(f"plain/{key}").expect().body == HUGE + LARGE
+
+        assert native(client, "PATCH", "buckets/plain", "set-bprops", {"access": "0"}).body == b""
+        job = native(client, "PATCH", "buckets/plain", "set-bprops", {"mirror": {"enabled": True, "copies": 2}})
+        assert job.expect().body
+        ais = Ais(server, tmp_path, {"HOME": str(tmp_path)})
+        (line,) = [each for each in ais("show", "job", "--all").output.splitlines() if job.body.decode() in each]
+        assert "ais://plain" in line
+        said = ais("bucket", "props", "set", "ais://plain", "mirror.copies=3").output
+        assert said.startswith("Bucket props successfully updated\n")
+        assert '"mirror.copies" set to: "3" (was: "2")\nStarted job ' in said
+    assert check(store.home) == []
+
+
+def test_a_blob_is_damaged_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Damage that was told, and mended, is told again after a while, and not for each read until then."""
+
+    async def run() -> None:
+        gateway = open_gateway(tmp_path / "home", inline_limit=INLINE_LIMIT)
+        try:
+            await gateway.folders.open([tmp_path / "two"])
+            tell = cast("LocalBlobs", gateway.rooms.blobs).on_damage
+            assert [tell(b"name") for _ in range(3)] == [True, False, False]
+            assert tell(b"other")
+            monkeypatch.setattr(gateway_folders, "TELL_AGAIN_SECONDS", 0.0)
+            assert tell(b"name")
+        finally:
+            await gateway.folders.close()
+            await gateway.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("door", ["", "v1/objects/"])
+def test_a_broken_answer_has_one_line(store: Store, door: str) -> None:
+    """Damage in the middle of an object breaks the connection, and the log has one line for it, with the names."""
+    with serve(store.home) as server, Client(server.port) as client:
+        client.make_bucket("plain")
+        client.put("plain/huge", HUGE).expect()
+        flip(store.file_copies("huge", "plain")[0], 3 * MIB)
+        with pytest.raises(http.client.IncompleteRead):
+            client.get(f"{door}plain/huge")
+        (line,) = [each for each in server.log.splitlines() if "'plain'/'huge' broken off: DamagedBlob: " in each]
+        assert " ERROR " in line
+        for text in ("Traceback", "Exception in ASGI", "without completing"):
+            assert text not in server.log

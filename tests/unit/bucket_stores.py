@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from tidegate import errors
 from tidegate.catalog.versions import Deleted
 from tidegate.gateway import Gateway, Wanted
-from tidegate.gateway.body import Pieces
+from tidegate.gateway.body import PlainBody
 from tidegate.gateway.copying import Source
 from tidegate.gateway.multipart import Expected
 from tidegate.gateway.objects import Deletion, NewObject
@@ -162,7 +162,7 @@ class GatewayStore:
                 EVERYONE,
                 self.bucket,
                 key,
-                Pieces(_in_threes(data), len(data)),
+                PlainBody(_in_threes(data), len(data)),
                 new,
                 preconditions=preconditions,
                 write_offset=offset,
@@ -216,7 +216,7 @@ class GatewayStore:
     def part(self, key: str, upload: str, number: int, data: bytes) -> str:
         part, _ = self.run(
             lambda: self.gateway.multipart.put_part(
-                EVERYONE, self.bucket, key, upload, number, Pieces(_in_threes(data), len(data))
+                EVERYONE, self.bucket, key, upload, number, PlainBody(_in_threes(data), len(data))
             )
         )
         return str(part.etag)

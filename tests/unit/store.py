@@ -133,6 +133,7 @@ def _check_references(tx: Reader) -> None:
             "SELECT blob FROM head",
             "SELECT blob FROM history WHERE blob IS NOT NULL",
             "SELECT blob FROM upload_parts",
+            "SELECT blob FROM fills WHERE blob IS NOT NULL",
             "SELECT source FROM blob_parts",
         )
         for row in tx.rows(query)

@@ -119,7 +119,8 @@ class Catalog(RuleBasedStateMachine):
     @rule()
     def do_the_tasks(self) -> None:
         """What the job does, but for the copies themselves. Then what is wanted is what is asked for, exactly."""
-        self.store.write(lambda tx: copies.begin(tx, TaskKind.COUNT))
+        while self.store.write(lambda tx: blobs.collect(tx, 2**62, 100, self.store.now()))[0]:
+            pass
         while tasks := self.store.read(copies.tasks):
             task = next((task for task in tasks if task.kind is TaskKind.BUCKET), tasks[0])
             if task.kind is TaskKind.BUCKET:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import io
-import tarfile
-import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from tests.archives import unpacked
 from tests.unit.job_store import (
     COUNT,
     GOAL,
@@ -95,21 +92,9 @@ def test_archive_that_is_broken_off_is_whole(
         async with opened(tmp_path) as gateway:
             data = await read(gateway, GOAL, name)
             assert faults(gateway) == []
-        assert unpacked(name, data) == {key: content(key) for key in KEYS}
+        assert unpacked(name, data) == [(key, content(key)) for key in KEYS]
 
     asyncio.run(run())
-
-
-def unpacked(name: str, data: bytes) -> Mapping[str, bytes]:
-    """The members of an archive."""
-    if name.endswith(".zip"):
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            assert len(archive.namelist()) == COUNT
-            return {each: archive.read(each) for each in archive.namelist()}
-    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
-        found = [(each.name, tar.extractfile(each).read()) for each in tar]  # type: ignore[union-attr]
-    assert len(found) == COUNT
-    return dict(found)
 
 
 @pytest.mark.parametrize("steps", [1, 2])

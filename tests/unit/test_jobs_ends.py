@@ -183,7 +183,9 @@ def test_ended_jobs_are_forgotten_in_the_end(tmp_path: Path, monkeypatch: pytest
         async with opened(tmp_path) as gateway:
             await fill(gateway)
             pending = await gateway.jobs.copy(EVERYONE, SOURCE, GOAL)
-            over = [await gateway.jobs.evict_least_used(EVERYONE) for _ in range(6)]
+            over = [
+                await gateway.jobs.stop(EVERYONE, (await gateway.jobs.evict_least_used(EVERYONE)).id) for _ in range(6)
+            ]
             await Work(gateway, tmp_path, 0).forget()
             kept = {job.id for job in await gateway.jobs.list(EVERYONE)}
             assert kept == {pending.id, *(job.id for job in over[3:])}

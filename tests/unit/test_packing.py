@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import struct
-import tarfile
 import zipfile
 from collections.abc import AsyncGenerator, Sequence
 
@@ -13,6 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.archives import unpacked
 from tidegate import errors
 from tidegate.gateway import packing
 from tidegate.gateway.assignments import ArchiveFormat
@@ -61,33 +61,21 @@ def in_parts(kind: ArchiveFormat, parts: Sequence[Sequence[tuple[str, bytes]]]) 
     return data + directory + end(kind, sum(map(len, parts)), len(data), len(directory))
 
 
-def untarred(data: bytes) -> list[tuple[str, bytes]]:
-    """The files of a tar archive, compressed or not."""
-    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-        return [(each.name, archive.extractfile(each).read()) for each in archive]  # type: ignore[union-attr]
-
-
-def unzipped(data: bytes) -> list[tuple[str, bytes]]:
-    """The files of a zip archive."""
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        return [(each.filename, archive.read(each)) for each in archive.infolist()]
-
-
 @given(st.lists(MEMBERS, max_size=3))
 def test_a_tar_archive_is_what_others_read(parts: list[list[tuple[str, bytes]]]) -> None:
     """Compressed or not, with names of any length and in any script."""
     expected = [member for members in parts for member in members]
     for kind in (ArchiveFormat.TAR, ArchiveFormat.TGZ):
-        assert untarred(at_once(kind, expected)) == expected
-        assert untarred(in_parts(kind, parts)) == expected
+        assert unpacked(kind, at_once(kind, expected)) == expected
+        assert unpacked(kind, in_parts(kind, parts)) == expected
 
 
 @given(st.lists(MEMBERS, max_size=3))
 def test_a_zip_archive_is_what_others_read(parts: list[list[tuple[str, bytes]]]) -> None:
     """The directory that is put together of the parts' says where each member is."""
     expected = [member for members in parts for member in members]
-    assert unzipped(at_once(ArchiveFormat.ZIP, expected)) == expected
-    assert unzipped(in_parts(ArchiveFormat.ZIP, parts)) == expected
+    assert unpacked("zip", at_once(ArchiveFormat.ZIP, expected)) == expected
+    assert unpacked("zip", in_parts(ArchiveFormat.ZIP, parts)) == expected
 
 
 @given(st.integers(0, 2**40))

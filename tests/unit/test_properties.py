@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate import errors
-from tidegate.properties import BucketProperties, Configuration, change, flatten, present, rebuild
+from tidegate.properties import BucketProperties, Configuration, change, flatten, inherited, present, rebuild
 from tidegate.properties.change import READ_ONLY, why_not
 from tidegate.properties.features import ALWAYS, FEATURES, names, parse
 
@@ -78,20 +78,32 @@ def test_a_change_is_made(changes: dict[str, object], name: str, value: object) 
         ({"checksum": "md5"}, 'unknown property "checksum"'),
         ({"checksum.type.x": 1}, "unknown property"),
         ({"provider": "aws"}, 'property "provider" is readonly'),
-        ({"checksum.type": "crc"}, "invalid property"),
-        ({"mirror.copies": "many"}, "invalid property"),
-        ({"mirror.copies": 0}, "invalid property"),
-        ({"mirror.copies": 33}, "invalid property"),
+        (
+            {"checksum.type": "crc"},
+            'invalid value "crc" of property "checksum.type": one of none, xxhash, md5, crc32c, sha256, sha512',
+        ),
+        ({"mirror.copies": "many"}, '"many" of property "mirror.copies": expected a whole number from 1 to 32'),
+        ({"mirror.copies": 0}, 'invalid value "0"'),
+        ({"mirror.copies": 33}, 'invalid value "33"'),
+        ({"mirror.enabled": "maybe"}, 'invalid value "maybe" of property "mirror.enabled": expected true or false'),
+        ({"lru.batch_size": -1}, "expected a whole number, 0 or more"),
+        ({"extra.aws.endpoint": True}, 'invalid value "true" of property "extra.aws.endpoint": expected a text'),
+        ({"lru.dont_evict_time": "soon"}, 'invalid value "soon" of property "lru.dont_evict_time": expected a span'),
+        ({"lru.capacity_upd_time": 5}, "expected a span of time such as 2h"),
+        ({"lru.capacity_upd_time": "-1m"}, "expected a span of time"),
         ({"access": "everything"}, "invalid access"),
         ({"features": "No-Such-Feature"}, "invalid feature flag"),
         ({"features": "Disable-Cold-GET"}, "not implemented"),
         ({"backend_bck": "ais://b"}, "cannot be a backend"),
         ({"backend_bck.name": "b"}, "needs a name and a provider"),
         ({"extra.aws.multipart_size": 1}, "extra.aws.multipart_size"),
-        ({"extra.aws.max_pagesize": 10_001}, "invalid property"),
-        ({"extra.custom": "x" * 129}, "invalid property"),
+        ({"features": "S3-API-via-Root"}, 'flag "S3-API-via-Root" is for the cluster, not for a single bucket'),
+        ({"extra.aws.max_pagesize": 10_001}, "expected a whole number from 0 to 10000"),
+        ({"extra.custom": "x" * 129}, f'"{"x" * 64}..." of property "extra.custom": expected a text of 128 characters'),
+        ({"chunks.objsize_limit": "5MiB"}, "cannot be set: objects of any size are kept whole"),
         ({"ec.enabled": True}, 'property "ec.enabled" cannot be set: erasure coding is not implemented'),
-        ({"write_policy.md": "never"}, "invalid property"),
+        ({"write_policy.md": "never"}, 'one of "", immediate'),
+        ({"rebalance.enabled": True}, 'unknown property "rebalance.enabled"'),
         ({"": 1}, "unknown property"),
     ],
     ids=str,
@@ -100,6 +112,40 @@ def test_what_cannot_be_set_is_refused(changes: dict[str, object], message: str)
     """Nothing is kept of a change that names, means or combines something wrong; the refusal says what it is."""
     with pytest.raises(errors.InvalidArgument) as refusal:
         change(BUCKET, changes)
+    assert message in refusal.value.message
+
+
+@pytest.mark.parametrize("span", ["0", "2h", "10m", "1h30m", "300ms", "1.5h", "5µs"])
+def test_spans_of_time_are_go_s(span: str) -> None:
+    """What Go reads as a duration is kept as it was written."""
+    assert change(BUCKET, {"lru.dont_evict_time": span}).lru.dont_evict_time == span
+    assert change(Configuration(), {"lru": {"capacity_upd_time": span}}).lru.capacity_upd_time == span
+
+
+def test_the_cluster_may_have_flags_that_a_bucket_may_not() -> None:
+    """Flags of either scope are set for the cluster; a new bucket begins with those that are a bucket's."""
+    system = change(Configuration(), {"features": "S3-API-via-Root,Fsync-PUT"})
+    assert names(int(system.features)) == ["S3-API-via-Root", "Fsync-PUT"]
+    assert names(int(inherited(system).features)) == ["Fsync-PUT"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rebalance.enabled": True}, '"rebalance.enabled" is a setting of AIStore that this system does not have'),
+        ({"timeout": {"startup_time": "1m"}}, '"timeout.startup_time" is a setting of AIStore'),
+        (
+            {"net.http.skip_verify": True},
+            'property "net.http.skip_verify" cannot be set: clients decide for themselves',
+        ),
+        ({"nonsense.enabled": True}, 'unknown property "nonsense.enabled"'),
+    ],
+    ids=str,
+)
+def test_what_the_configuration_does_not_have(changes: dict[str, object], message: str) -> None:
+    """A setting of AIStore's that has no meaning here is told from one that nobody knows."""
+    with pytest.raises(errors.InvalidArgument) as refusal:
+        change(Configuration(), changes)
     assert message in refusal.value.message
 
 

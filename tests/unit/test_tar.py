@@ -55,6 +55,19 @@ def test_what_is_written_is_read_by_others_and_here(name: str, content: bytes, m
     assert header.is_regular
 
 
+@pytest.mark.parametrize("name", ["folder/", "\u00fc/", "n" * 100 + "/", "a/" * 400])
+@pytest.mark.parametrize("size", [0, 2**50])
+def test_a_slash_at_the_end_of_a_name_stays(name: str, size: int) -> None:
+    """Without it, what stands for a folder would be a file in the place of the folder."""
+    data = tar.header(name, size, 0)
+    with tarfile.open(fileobj=io.BytesIO(data + tar.END), mode="r|") as archive:
+        found = archive.next()
+        assert found is not None
+        assert (found.name, found.size) == (name, size)
+    header, _ = parsed(data)
+    assert (header.name, header.size) == (name, size)
+
+
 @pytest.mark.parametrize("size", [8**11 - 1, 8**11, 2**50])
 def test_a_size_of_any_length_is_written(size: int) -> None:
     """Beyond what the old format has room for."""

@@ -89,10 +89,16 @@ def test_a_server_that_breaks_off(alone: Ais) -> None:
     """A connection that ends in the middle is told, and no traceback."""
     import threading
 
+    answers = {
+        b"": "broke off: the server closed it\n(Hint: if the server speaks HTTPS: AIS_ENDPOINT=https://",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort": "broke off after 5 of 100 bytes",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nshort\r\n": "broke off after 5 bytes",
+        b"nonsense\r\n\r\n": "broke off: what came is no HTTP",
+    }
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def answer() -> None:
-            for start in (b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort", b"nonsense\r\n\r\n"):
+            for start in answers:
                 connection, _ = listener.accept()
                 with connection:
                     connection.recv(65536)
@@ -101,8 +107,8 @@ def test_a_server_that_breaks_off(alone: Ais) -> None:
         thread = threading.Thread(target=answer)
         thread.start()
         endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        for _ in range(3):
-            assert f"the connection to {endpoint} broke" in alone.fails("ls", AIS_ENDPOINT=endpoint)
+        for said in answers.values():
+            assert alone.fails("ls", AIS_ENDPOINT=endpoint).startswith(f"the connection to {endpoint} {said}")
         thread.join()
 
 
@@ -141,7 +147,17 @@ def test_https(alone: Ais) -> None:
         assert alone("ls", "ais://", AIS_ENDPOINT=url, AIS_CLIENT_CA=str(certificate)).output == "AIS Buckets (0)\n"
         skipped = alone("ls", "ais://", AIS_ENDPOINT=url, AIS_SKIP_VERIFY_CRT="true")
         assert (skipped.output, skipped.error) == ("AIS Buckets (0)\n", "")
-        alone.fails("ls", AIS_ENDPOINT=f"http://127.0.0.1:{server.port}")
+        said = alone.fails("ls", AIS_ENDPOINT=f"http://127.0.0.1:{server.port}")
+        assert f"AIS_ENDPOINT={url}" in said
+
+
+def test_the_address_for_s3_clients(alone: Ais) -> None:
+    """Who names the path for S3 clients is told the right address."""
+    said = alone.fails("ls", AIS_ENDPOINT="localhost:1/s3/")
+    assert said == (
+        "http://localhost:1/s3 is the address for S3 clients\n"
+        "(Hint: AIS_ENDPOINT=http://localhost:1 is the one for ais)"
+    )
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,18 @@ def test_what_needs_a_restart(own: Ais) -> None:
         "Warning: cluster restart required for the change 'net.http.use_https=true' to take an effect.\n"
         in changed.error
     )
+    undone = own("config", "reset", "--yes")
+    assert (
+        "Warning: cluster restart required for the change 'net.http.use_https=false' to take an effect.\n"
+        in undone.error
+    )
+
+
+def test_settings_that_are_aistore_s_alone(own: Ais) -> None:
+    """What has no meaning here is said to be so, and nothing else is suggested for it."""
+    said = '"{}" is a setting of AIStore that this system does not have'
+    assert own.fails("config", "cluster", "rebalance.enabled=true") == said.format("rebalance.enabled")
+    assert own.fails("config", "cluster", "rebalance") == said.format("rebalance")
 
 
 def test_https_needs_a_certificate(own: Ais) -> None:

@@ -107,7 +107,7 @@ def test_stopping_a_job(ais: Ais, bucket: str) -> None:
     assert id in ais("show", "job").output
     assert "timed out" in ais.fails("wait", id, "--timeout", "10ms")
     assert ais("stop", "job", id).output == f"Stopped delete-objects[{id}]\n"
-    assert "was stopped" in ais.fails("wait", id)
+    assert ais.fails("wait", id) == f"job {id} was stopped"
     assert [row[-1] for row in ais("show", "job", id, "-H").rows] == ["Aborted"]
     assert "no running job" in ais.fails("stop", id)
 

@@ -56,6 +56,20 @@ def test_an_empty_file(ais: Ais, bucket: str) -> None:
     assert (ais.folder / "copy").read_bytes() == b""
 
 
+def test_a_device_is_a_file(ais: Ais, bucket: str) -> None:
+    """What is neither a regular file nor a directory is read to its end, and is one object."""
+    assert ais("put", "/dev/null", f"{bucket}/empty").output == f'PUT "/dev/null" => {bucket}/empty\n'
+    assert ais("ls", bucket, "-H").rows == [["empty", "0B"]]
+    assert "need a file" in ais.fails("put", "/dev/null", f"{bucket}/empty", "--compute-checksum")
+
+
+def test_a_directory_that_is_missing(ais: Ais, bucket: str) -> None:
+    """A file goes to a directory that is there; one that is not is named."""
+    ais("put", "-", f"{bucket}/obj", typed=b"x")
+    assert ais.fails("get", f"{bucket}/obj", "none/file") == 'directory "none" does not exist'
+    assert ais.fails("get", f"{bucket}/obj", "none/") == 'directory "none" does not exist'
+
+
 def test_standard_input_and_output(ais: Ais, bucket: str) -> None:
     """What is piped in has a name; what is piped out comes alone."""
     assert ais("put", "-", f"{bucket}/x", "-y", typed=b"piped").output == f"PUT (standard input) => {bucket}/x\n"
@@ -263,7 +277,9 @@ def test_files_in_archives(ais: Ais, bucket: str) -> None:
     assert (ais.folder / "out").read_bytes() == b"inner"
     ais("put", "in", f"{bucket}/shard.tar", "--archpath", "more")
     assert ais("object", "cat", f"{bucket}/shard.tar", "--archpath", "more").data == b"inner"
-    ais.fails("object", "cat", f"{bucket}/shard.tar", "--archpath", "none")
+    missing = f'the archive {bucket}/shard.tar has no file "none"'
+    assert ais.fails("object", "cat", f"{bucket}/shard.tar", "--archpath", "none") == missing
+    assert ais.fails("get", f"{bucket}/shard.tar", "out", "--archpath", "none") == missing
 
 
 def test_checking_what_is_here(ais: Ais, bucket: str) -> None:

@@ -66,12 +66,13 @@ def test_a_property_is_no_section() -> None:
 
 def test_differences_are_told_as_the_guides_tell_them() -> None:
     """A changed property is told with what it was before."""
-    before = {"checksum.type": "xxhash", "backend_bck.name": "", "mirror.enabled": False, "same": 1}
-    after = {"checksum.type": "md5", "backend_bck.name": "b", "mirror.enabled": True, "same": 1}
+    before = {"checksum.type": "xxhash", "backend_bck.name": "", "mirror.enabled": False, "same": 1, "features": "0"}
+    after = {"checksum.type": "md5", "backend_bck.name": "b", "mirror.enabled": True, "same": 1, "features": "16"}
     assert list(assignments.differences(before, after)) == [
         '"checksum.type" set to: "md5" (was: "xxhash")',
         '"backend_bck.name" set to: "b" (was: "")',
         '"mirror.enabled" set to: "true" (was: "false")',
+        '"features" set to: "Fsync-PUT" (was: "-")',
     ]
 
 
