@@ -18,14 +18,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SIZE = 512 * MIB
-ALLOWED = 150 * MIB
+# An idle worker has 60 MB; buffers of 20 connections, and of the pieces on their way, are most of the rest.
+ALLOWED = 180 * MIB
 PIECE = bytes(range(256)) * 4096
 
 
 @needs_proc
 @pytest.mark.parametrize("framing", ["plain", "chunked"])
 def test_large_body(tmp_path: Path, framing: str) -> None:
-    """A body of half a gigabyte, up and down, leaves a worker's peak of memory below 150 MB."""
+    """A body of half a gigabyte, up and down, leaves a worker's peak of memory below 180 MB."""
     with serve(tmp_path / "data") as server, Client(server.port) as client:
         client.make_bucket("bucket")
         (worker,) = workers(server)

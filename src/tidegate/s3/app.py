@@ -79,7 +79,7 @@ class Door:
         pairs = split_query(raw_query) if raw_query else []
         query = meaning(raw_query, pairs) if pairs else []
         target = parse_target(scope["raw_path"], headers.get("host", ""), self._domains)
-        scope["tidegate.target"] = target
+        scope["tidegate.s3_target"] = target
         principal, authenticated = EVERYONE, None
         if self._authenticates:
             principal, authenticated = await self._authenticate(scope, target, pairs)
@@ -158,7 +158,7 @@ class Door:
 def _log(scope: Scope, error: Exception, request_id: str, *, has_started: bool = False) -> None:
     if has_started and not failures.is_known(error):
         return  # who breaks the connection tells
-    target = scope.get("tidegate.target") or Target(None, None)
+    target = scope.get("tidegate.s3_target") or Target(None, None)
     failures.log(logger, error, request_id, target.bucket, target.key, has_started=has_started)
 
 
