@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 hypothesis.settings.register_profile("default", deadline=None, print_blob=True)
 hypothesis.settings.register_profile("ci", hypothesis.settings.get_profile("default"), derandomize=True, database=None)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+# Who runs the tests in the background of a shell ignores interrupts, and so would every program that a test starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What would lead a client or server under test away from the test's own settings.
 _AMBIENT_PREFIXES = ("AIS_", "AWS_", "MINIO_", "RCLONE_", "S3CMD_", "TIDEGATE_")
