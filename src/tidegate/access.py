@@ -47,7 +47,6 @@ EVERYTHING: Final = 2**64 - 1
 READ_ONLY: Final = Access.GET | Access.HEAD_OBJECT | Access.HEAD_BUCKET | Access.LIST_OBJECTS
 READ_WRITE: Final = READ_ONLY | Access.PUT | Access.APPEND | Access.DELETE_OBJECT | Access.MOVE_OBJECT
 CLUSTER_READ_ONLY: Final = Access.LIST_BUCKETS | Access.SHOW_CLUSTER
-CLUSTER_READ_WRITE: Final = CLUSTER_READ_ONLY | Access.CREATE_BUCKET | Access.DESTROY_BUCKET | Access.MOVE_BUCKET
 ALIASES: Final[Mapping[str, Access]] = MappingProxyType({"ro": READ_ONLY, "rw": READ_WRITE, "su": Access(EVERYTHING)})
 
 _NAMES: Final[Mapping[str, Access]] = MappingProxyType(

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tidegate import errors
+from tidegate.clock import SECOND
 
 if TYPE_CHECKING:
     from tidegate.model import Version
 
-SECOND = 1_000_000
+
 ANY = "*"
 
 

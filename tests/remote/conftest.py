@@ -118,11 +118,6 @@ def proxy_in_thread(target: str) -> Iterator[Proxy]:
             ready.append(way)
             is_ready.set()
             await end.wait()
-        left = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
-        await asyncio.sleep(0)  # connections that were closed are done with in the loop's next turn
 
     thread = threading.Thread(target=lambda: asyncio.run(run()), daemon=True)
     thread.start()

@@ -18,17 +18,18 @@ from tidegate import errors
 from tidegate.catalog import buckets, fills, versions
 from tidegate.catalog.jobs import State
 from tidegate.catalog.versions import Draft
+from tidegate.clock import now
 from tidegate.gateway import Gateway
 from tidegate.gateway.body import body_of
 from tidegate.gateway.objects import NewObject
 from tidegate.gateway.receive import inline
-from tidegate.gateway.rooms import now
 from tidegate.gateway.selection import Names, Prefix, Selection, parse_template
 from tidegate.jobs import eviction, garbage
 from tidegate.jobs.eviction import Disk
 from tidegate.jobs.kinds import evicting, prefetching
 from tidegate.model import EMPTY, EVERYONE, STANDARD, Attributes
 from tidegate.names import BucketName
+from tidegate.properties import spans
 from tidegate.testing import Server
 
 MIB = 1024 * 1024
@@ -444,4 +445,4 @@ def test_buckets_of_others_may_be_evicted_from_unless_somebody_forbids_it(tmp_pa
 )
 def test_spans_of_time(span: str, expected: int) -> None:
     """As Go writes them."""
-    assert eviction.microseconds(span) == expected
+    assert spans.microseconds(span) == expected

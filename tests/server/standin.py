@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
-from tidegate.server import asgi
+from tidegate import asgi
 from tidegate.server.front import House
 
 if TYPE_CHECKING:

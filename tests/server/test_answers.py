@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 import pytest
 
 from tests.server.wire import connect, exchange
-from tidegate.server import asgi
+from tidegate import asgi
 from tidegate.server.front import House
 from tidegate.testing import serve_in_thread
 

@@ -11,13 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate import errors
+from tidegate.asgi import Message
+from tidegate.clock import SECOND
 from tidegate.gateway import Gateway
 from tidegate.gateway.copying import Source
 from tidegate.model import ANONYMOUS, STANDARD
 from tidegate.names import MAX_KEY_BYTES
-from tidegate.preconditions import NONE, SECOND, Preconditions
+from tidegate.preconditions import NONE, Preconditions
 from tidegate.s3 import fields
-from tidegate.s3.call import Call, Message
+from tidegate.s3.call import Call
 from tidegate.s3.routing import OPERATIONS
 from tidegate.s3.target import Target
 

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate import errors
+from tidegate.clock import SECOND
 from tidegate.model import EMPTY, Attributes, Version
-from tidegate.preconditions import NONE, SECOND, Preconditions, parse_etags
+from tidegate.preconditions import NONE, Preconditions, parse_etags
 
 NOW = 1_700_000_000 * SECOND
 ETAG, OTHER = "0123", "4567"

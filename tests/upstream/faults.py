@@ -103,13 +103,27 @@ class Proxy:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection, one request."""
+        """One connection, one request. Its socket is closed when this ends, however it ends."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
         try:
-            with suppress(OSError, asyncio.IncompleteReadError):
+            with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 if not self.refuses:
                     await self._answer(reader, writer)
+                writer.close()
+                await writer.wait_closed()
         finally:
-            writer.close()
+            writer.transport.abort()
+            self._tasks.discard(task)
+
+    async def end(self) -> None:
+        """Breaks off what is under way."""
+        left = list(self._tasks)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        await asyncio.sleep(0)  # connections that were closed are done with in the loop's next turn
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         raw = await reader.readuntil(b"\r\n\r\n")
@@ -150,7 +164,7 @@ class Proxy:
             first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").rstrip("\r\n").split("\r\n")
             rest = await reader.read()
         finally:
-            writer.close()
+            writer.transport.abort()
         return Reply(int(first.split(" ")[1]), dict(_pair(line) for line in lines), rest)
 
 
@@ -170,3 +184,4 @@ async def proxy(target: str) -> AsyncIterator[Proxy]:
         yield between
     finally:
         server.close()
+        await between.end()

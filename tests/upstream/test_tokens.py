@@ -151,7 +151,8 @@ def test_a_token_that_ends_is_replaced(server: str) -> None:
         signer = google_tokens.Signer("gs://b", wire, "", environment, is_anonymous=False)
         request = Request("GET", Origin("https", "h", None), "/")
         await signer.sign(request)
-        signer._until = 0.0
+        assert signer._tokens is not None
+        signer._tokens._until = 0.0
         await signer.sign(request)
         await wire.close()
 

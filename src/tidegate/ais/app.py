@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from tidegate import errors
 from tidegate.ais import absent, authn, buckets, cluster, faults, objects
 from tidegate.ais.call import Call
+from tidegate.asgi import ACCESS_KEY, ERROR, OPERATION, REQUEST_ID
 from tidegate.model import ANONYMOUS, EVERYONE, Principal
 from tidegate.telemetry import failures
 
@@ -56,7 +57,7 @@ class Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = False
-        request_id = scope["tidegate.request_id"] = failures.new_request_id()
+        request_id = scope[REQUEST_ID] = failures.new_request_id()
 
         async def watched(message: MutableMapping[str, Any]) -> None:
             nonlocal started
@@ -76,7 +77,7 @@ class Door:
             if started:
                 raise  # the connection breaks: what was sent so far must not look complete
             known = error if isinstance(error, errors.Error) else errors.Error()
-            scope["tidegate.error"] = known.code
+            scope[ERROR] = known.code
             await faults.response(request, known)(scope, receive, send)
 
     async def _answer(self, scope: Scope, request: Request) -> Response:
@@ -87,7 +88,7 @@ class Door:
         except UnicodeDecodeError:
             raise errors.InvalidURI from None
         handler = self._route(scope)
-        scope["tidegate.operation"] = f"ais.{handler.__name__}"
+        scope[OPERATION] = f"ais.{handler.__name__}"
         principal = await self._authenticate(scope, request, handler)
         return await handler(Call(self._gateway, request, principal))
 
@@ -111,7 +112,7 @@ class Door:
         if handler in OPEN:
             return ANONYMOUS
         principal = await authn.authenticate(self._gateway, request)
-        scope["tidegate.access_key"] = principal.name
+        scope[ACCESS_KEY] = principal.name
         return principal
 
 

@@ -11,7 +11,8 @@ from tidegate import errors
 from tidegate.ais import attributes
 from tidegate.ais.bodies import open_body
 from tidegate.ais.call import Call
-from tidegate.ais.streams import Stream, begun, unless_gone
+from tidegate.ais.streams import Stream, unless_gone
+from tidegate.asgi import begun
 from tidegate.gateway.archives import Archive
 from tidegate.gateway.matching import Mode, matcher
 

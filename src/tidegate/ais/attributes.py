@@ -12,10 +12,10 @@ from tidegate import errors
 from tidegate.ais import custom, nodes
 from tidegate.ais.call import Call
 from tidegate.ais.listing import shown_version
+from tidegate.clock import SECOND
 from tidegate.gateway.native import Described
 from tidegate.model import Version
 from tidegate.names import BucketName
-from tidegate.preconditions import SECOND
 
 CONTENT_TYPE = "application/octet-stream"
 NANOSECONDS = 1000  # in a microsecond

@@ -18,8 +18,9 @@ from starlette.responses import Response
 
 from tidegate import errors
 from tidegate.ais.call import Call, decode
-from tidegate.ais.streams import Stream, begun, unless_gone
+from tidegate.ais.streams import Stream, unless_gone
 from tidegate.ais.uname import parse_uname
+from tidegate.asgi import begun
 from tidegate.gateway.assignments import ArchiveFormat
 from tidegate.gateway.batch import TO_THE_END, Entry, Outcome, Request
 from tidegate.gateway.jobs import archive_format

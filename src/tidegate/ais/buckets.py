@@ -20,6 +20,7 @@ from tidegate.ais import listing, summaries, work
 from tidegate.ais.absent import refusal
 from tidegate.ais.answers import as_json, identity
 from tidegate.ais.call import Action, Call, Properties, decode, decode_optional
+from tidegate.asgi import OPERATION
 from tidegate.model import Bucket
 from tidegate.names import AIS, BucketName, check_bucket_name, parse_namespace, provider_of
 from tidegate.properties import present
@@ -127,7 +128,7 @@ async def bucket_action(call: Call) -> Response:
     act = _ACTIONS.get((method, action.action)) or work.BUCKET_ACTIONS.get((method, action.action))
     if act is None:
         raise _unknown(method, action.action)
-    call.request.scope["tidegate.operation"] = f"ais.{act.__name__}"
+    call.request.scope[OPERATION] = f"ais.{act.__name__}"
     return await act(call, action)
 
 

@@ -23,6 +23,7 @@ from tidegate.ais import authn, gotime, nodes, work
 from tidegate.ais.answers import as_json
 from tidegate.ais.buckets import every_bucket, properties
 from tidegate.ais.call import Action, Call, Properties, decode
+from tidegate.asgi import OPERATION
 from tidegate.gateway.configuration import Changed
 from tidegate.gateway.space import Disk
 from tidegate.gateway.system import Status
@@ -189,7 +190,7 @@ async def _ask(call: Call, *queries: Mapping[str, Query]) -> Response:
     query = next((known[what] for known in queries if what in known), None)
     if query is None:
         raise errors.NotImplementedByServer(f"{call.request.url.path}?what={what} is not implemented")
-    call.request.scope["tidegate.operation"] = f"ais.{query.__name__}"
+    call.request.scope[OPERATION] = f"ais.{query.__name__}"
     return await query(call)
 
 
@@ -233,7 +234,7 @@ async def change_cluster(call: Call) -> Response:
     act = _ACTIONS.get(action.action) or work.CLUSTER_ACTIONS.get(action.action)
     if act is None:
         raise errors.NotImplementedByServer(f'The action "{action.action}" on a cluster is not implemented.')
-    call.request.scope["tidegate.operation"] = f"ais.{act.__name__}"
+    call.request.scope[OPERATION] = f"ais.{act.__name__}"
     return await act(call, action)
 
 

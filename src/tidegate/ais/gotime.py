@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
 
-from tidegate.preconditions import SECOND
+from tidegate.clock import SECOND
 
 RFC822: Final = "02 Jan 06 15:04 MST"
 

@@ -12,8 +12,9 @@ from tidegate.ais import archives, attributes, batch, custom, multipart, work
 from tidegate.ais.absent import ETL, refusal
 from tidegate.ais.bodies import NativeBody, declared_checksum, open_body
 from tidegate.ais.call import Action, Call, decode
-from tidegate.ais.streams import Stream, begun
+from tidegate.ais.streams import Stream
 from tidegate.ais.uname import parse_uname
+from tidegate.asgi import begun
 from tidegate.gateway.appends import Handle, parse_handle
 from tidegate.gateway.copying import Source
 from tidegate.gateway.multipart import MAX_OBJECT_SIZE

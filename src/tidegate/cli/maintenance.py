@@ -104,7 +104,7 @@ def restore(
 async def _fsck(data: Path, *, repairs: bool, as_json: bool) -> int:
     import msgspec
 
-    from tidegate.gateway.rooms import now
+    from tidegate.clock import now
     from tidegate.jobs import garbage
     from tidegate.jobs.fsck import fsck as check
     from tidegate.jobs.scrub import Scrubbed
@@ -157,10 +157,9 @@ def _in_words(finding: Finding) -> str:
 
 
 async def _gc(data: Path, grace_seconds: int) -> None:
-    from tidegate.gateway.rooms import now
+    from tidegate.clock import SECOND, now
     from tidegate.jobs import garbage
     from tidegate.jobs.runner import server_started
-    from tidegate.preconditions import SECOND
 
     async with _rooms(data) as rooms:
         uploads = await garbage.forget_uploads(rooms)

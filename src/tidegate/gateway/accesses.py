@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import itertools
 import logging
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -18,6 +17,7 @@ from tidegate import errors
 from tidegate.alongside import alongside
 from tidegate.catalog import versions
 from tidegate.catalog.abc import Driver
+from tidegate.clock import now
 from tidegate.model import Version
 
 logger = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class Accesses:
     def note_row(self, log: int, key: str, seq: int) -> None:
         """The same, for a version that was only looked at."""
         if len(self._noted) < MAX_NOTED:
-            self._noted[f"{log}/{key}"] = time.time_ns() // 1000 << _SEQ_BITS | seq
+            self._noted[f"{log}/{key}"] = now() << _SEQ_BITS | seq
 
     async def flush(self) -> None:
         """Writes what was noted to the catalog."""

@@ -21,13 +21,14 @@ from tidegate.catalog.blobs import Composed, Content, Range
 from tidegate.catalog.buckets import Name
 from tidegate.catalog.uploads import Wanted
 from tidegate.catalog.versions import Draft
+from tidegate.clock import now
 from tidegate.gateway import appending
 from tidegate.gateway.body import Body
 from tidegate.gateway.multipart import composed_etag
 from tidegate.gateway.objects import DEFAULT_CHECKSUM, MAX_PUT_SIZE
 from tidegate.gateway.reading import read_blob
 from tidegate.gateway.receive import Received
-from tidegate.gateway.rooms import Rooms, now
+from tidegate.gateway.rooms import Rooms
 from tidegate.model import FULL_OBJECT, STANDARD, Attributes, Bucket, Part, Principal, Upload, Version
 
 ACTION = "ais:AppendObject"

@@ -16,6 +16,7 @@ from isal import isal_zlib
 
 from tidegate import errors
 from tidegate.catalog.buckets import Name
+from tidegate.clock import SECOND
 from tidegate.gateway import tar, zips
 from tidegate.gateway.assignments import ArchiveFormat
 from tidegate.gateway.jobs import archive_format
@@ -24,7 +25,6 @@ from tidegate.gateway.packing import Item, pack
 from tidegate.gateway.reading import Reading
 from tidegate.gateway.sources import Expanded, Source, Stored, inflate, read_range
 from tidegate.model import Principal
-from tidegate.preconditions import SECOND
 
 # Names of an archive that one request remembers, some 200 bytes each, so that another file of it is found at once.
 MAX_REMEMBERED = 50_000

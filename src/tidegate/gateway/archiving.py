@@ -12,6 +12,7 @@ from tidegate.catalog.abc import Transaction
 from tidegate.catalog.blobs import Composed, Content, Range
 from tidegate.catalog.buckets import Name
 from tidegate.catalog.versions import Draft
+from tidegate.clock import SECOND, now
 from tidegate.gateway import appending, tar
 from tidegate.gateway.appends import ACTION, digest_of
 from tidegate.gateway.archives import tar_end
@@ -21,11 +22,10 @@ from tidegate.gateway.jobs import archive_format
 from tidegate.gateway.objects import MAX_PUT_SIZE
 from tidegate.gateway.reading import Reading, open_reading
 from tidegate.gateway.receive import Received, inline
-from tidegate.gateway.rooms import Rooms, now
+from tidegate.gateway.rooms import Rooms
 from tidegate.gateway.selection import check_key
 from tidegate.gateway.sources import Stored
 from tidegate.model import Bucket, Principal, Version
-from tidegate.preconditions import SECOND
 
 
 class Archiving:

@@ -18,15 +18,15 @@ from tidegate.catalog import versions
 from tidegate.catalog.abc import Reader
 from tidegate.catalog.buckets import Name
 from tidegate.catalog.versions import Glance
+from tidegate.clock import SECOND, now
 from tidegate.gateway.archives import Archive, harmless
 from tidegate.gateway.assignments import ArchiveFormat
 from tidegate.gateway.jobs import archive_format
 from tidegate.gateway.packing import Item, pack
 from tidegate.gateway.reading import LocalReading, Reading
-from tidegate.gateway.rooms import Rooms, now
+from tidegate.gateway.rooms import Rooms
 from tidegate.model import Bucket, Principal
 from tidegate.names import BucketName
-from tidegate.preconditions import SECOND
 
 ACTION = "s3:GetObject"
 # What is read from the catalog before others get their turn: two or three milliseconds, and so much memory.

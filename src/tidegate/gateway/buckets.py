@@ -16,10 +16,11 @@ from tidegate.catalog import buckets, configuration, copies, listing
 from tidegate.catalog.abc import Reader, Transaction
 from tidegate.catalog.buckets import Name
 from tidegate.catalog.listing import Details, Page, Sizes, VersionPage
+from tidegate.clock import now
 from tidegate.gateway.permissions import authorise, authorise_system, may_bring_in, may_list
 from tidegate.gateway.remote import backends
 from tidegate.gateway.remote.listing import RemoteListing
-from tidegate.gateway.rooms import Rooms, now
+from tidegate.gateway.rooms import Rooms
 from tidegate.model import Bucket, Principal, Versioning
 from tidegate.names import BucketName
 from tidegate.properties import BucketProperties, change, evictable, inherited

@@ -17,6 +17,7 @@ from tidegate.catalog.abc import Reader, Transaction
 from tidegate.catalog.blobs import Existing
 from tidegate.catalog.buckets import Name
 from tidegate.catalog.versions import Draft
+from tidegate.clock import now
 from tidegate.gateway.body import PlainBody
 from tidegate.gateway.objects import NewObject, computed_in, draft_of
 from tidegate.gateway.permissions import authorise, authorised
@@ -31,7 +32,7 @@ from tidegate.gateway.remote.writing import (
     check_extras,
     conditions_of,
 )
-from tidegate.gateway.rooms import Rooms, now
+from tidegate.gateway.rooms import Rooms
 from tidegate.model import EMPTY, FULL_OBJECT, STANDARD, Attributes, Bucket, Principal, Version
 from tidegate.preconditions import NONE, Preconditions
 

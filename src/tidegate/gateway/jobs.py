@@ -21,6 +21,7 @@ from tidegate.access import Access
 from tidegate.catalog import buckets, jobs
 from tidegate.catalog.abc import Transaction
 from tidegate.catalog.jobs import Job, State, WorkedOn
+from tidegate.clock import now
 from tidegate.gateway import promotion
 from tidegate.gateway.assignments import (
     Archive,
@@ -36,7 +37,7 @@ from tidegate.gateway.assignments import (
 )  # fmt: skip
 from tidegate.gateway.permissions import authorise, authorise_system
 from tidegate.gateway.promotion import Promotable
-from tidegate.gateway.rooms import Rooms, now
+from tidegate.gateway.rooms import Rooms
 from tidegate.gateway.selection import SAME_NAMES, Prefix, Renaming, Selection, check_key
 from tidegate.model import Bucket, Principal
 from tidegate.names import BucketName, check_bucket_name

@@ -17,13 +17,14 @@ from tidegate.catalog.buckets import Name
 from tidegate.catalog.listing import UploadPage
 from tidegate.catalog.uploads import Completed, Wanted
 from tidegate.catalog.versions import Draft
+from tidegate.clock import now
 from tidegate.gateway.body import Body, PlainBody
 from tidegate.gateway.copying import Copying, Source
 from tidegate.gateway.objects import DEFAULT_CHECKSUM, MAX_PUT_SIZE, NewObject
 from tidegate.gateway.permissions import authorised
 from tidegate.gateway.receive import MD5
 from tidegate.gateway.remote.writing import Target, Writing, check_extras, conditions_of
-from tidegate.gateway.rooms import Rooms, now
+from tidegate.gateway.rooms import Rooms
 from tidegate.model import COMPOSITE, FULL_OBJECT, Attributes, Bucket, ObjectPart, Part, Principal, Upload
 from tidegate.preconditions import NONE, Preconditions
 

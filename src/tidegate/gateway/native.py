@@ -15,10 +15,11 @@ from tidegate.catalog import blobs, fills, uploads, versions
 from tidegate.catalog.abc import Reader, Transaction
 from tidegate.catalog.buckets import Name
 from tidegate.catalog.uploads import Completed, Wanted
+from tidegate.clock import now
 from tidegate.gateway.multipart import Expected, compose_parts
 from tidegate.gateway.remote.reading import Reads
 from tidegate.gateway.remote.writing import NO_CONDITIONS, Target, Writing
-from tidegate.gateway.rooms import Rooms, now
+from tidegate.gateway.rooms import Rooms
 from tidegate.model import Bucket, ObjectPart, Principal, Version
 
 # Amazon S3: names and values of user metadata have at most 2 KB together. It travels in headers.

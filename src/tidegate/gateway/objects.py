@@ -12,6 +12,7 @@ from tidegate.catalog import versions
 from tidegate.catalog.abc import Transaction
 from tidegate.catalog.buckets import Name
 from tidegate.catalog.versions import Deleted, Draft
+from tidegate.clock import now
 from tidegate.gateway import appending
 from tidegate.gateway.body import Body
 from tidegate.gateway.permissions import authorise, authorised
@@ -19,7 +20,7 @@ from tidegate.gateway.reading import ALL, UNKNOWN, Reading, Span, find_reading
 from tidegate.gateway.receive import Received
 from tidegate.gateway.remote.reading import Reads
 from tidegate.gateway.remote.writing import NO_CONDITIONS, Target, Writing, check_extras, conditions_of
-from tidegate.gateway.rooms import Rooms, now
+from tidegate.gateway.rooms import Rooms
 from tidegate.model import FULL_OBJECT, STANDARD, Attributes, Bucket, Principal, Version
 from tidegate.preconditions import NONE, Preconditions
 

@@ -82,7 +82,7 @@ def authorise(principal: Principal, bucket: Bucket, action: str, *, elsewhere: b
         raise errors.BucketAccessDenied(
             f"bucket {bucket.identity.uri}: {_spelt(needed)} access denied (allowed: [{_spelt(allowed)}])"
         )
-    if needed & _CONTENT and bucket.is_elsewhere and not elsewhere:
+    if not elsewhere and needed & _CONTENT and bucket.is_elsewhere:
         raise errors.NotImplementedByServer(
             f'bucket "{bucket.identity.uri}" is kept by another provider: this operation is not implemented there'
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -14,6 +13,7 @@ from tidegate.catalog import buckets
 from tidegate.catalog.abc import Driver, Reader, Transaction
 from tidegate.catalog.blobs import Content
 from tidegate.catalog.buckets import Name
+from tidegate.clock import now
 from tidegate.gateway.accesses import Accesses
 from tidegate.gateway.permissions import authorise
 from tidegate.gateway.receive import Receiver
@@ -135,8 +135,3 @@ class Rooms(msgspec.Struct, frozen=True):
 def is_refusal(error: errors.Error) -> bool:
     """Whether a transaction that ended so has surely not happened."""
     return not error.is_ours or isinstance(error, errors.InsufficientStorage)
-
-
-def now() -> int:
-    """Microseconds since the epoch."""
-    return time.time_ns() // 1000

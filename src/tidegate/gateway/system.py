@@ -19,8 +19,9 @@ from tidegate.access import Access
 from tidegate.catalog import buckets, configuration, folders
 from tidegate.catalog.abc import Reader
 from tidegate.catalog.configuration import Cluster
+from tidegate.clock import now
 from tidegate.gateway.permissions import authorise_system
-from tidegate.gateway.rooms import Rooms, now
+from tidegate.gateway.rooms import Rooms
 from tidegate.gateway.space import Disk
 from tidegate.model import Principal
 

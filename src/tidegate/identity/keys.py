@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import secrets
 import string
-import time
 from collections.abc import Iterable
 
 import msgspec
@@ -15,6 +14,7 @@ from tidegate.catalog import authn, users
 from tidegate.catalog.abc import Driver, Reader, Transaction
 from tidegate.catalog.roles import Role
 from tidegate.catalog.users import AccessKey, User
+from tidegate.clock import now
 from tidegate.identity import roles
 from tidegate.identity.logins import Logins
 from tidegate.identity.passwords import Passwords
@@ -83,7 +83,7 @@ class Identity:
         if not _USER_NAME.fullmatch(name):
             raise errors.InvalidArgument("A user name has 1 to 64 letters, digits and +=,.@-_")
         names = None if role_names is None else tuple(dict.fromkeys(role_names))
-        user = User(name, secrets.token_hex(32), is_admin, _now(), names)
+        user = User(name, secrets.token_hex(32), is_admin, now(), names)
         hashed = None if password is None else await self._passwords.hash(password)
 
         def add(tx: Transaction) -> None:
@@ -137,7 +137,7 @@ class Identity:
             raise errors.InvalidArgument(f"A secret key has at least {_MIN_SECRET_LENGTH} characters.")
         new = _new_key(access_key, secret_key)
         sealed = self._vault.seal(new.secret_key, new.access_key)
-        await self._catalog.write(lambda tx: users.add_key(tx, new.access_key, user, sealed, _now()))
+        await self._catalog.write(lambda tx: users.add_key(tx, new.access_key, user, sealed, now()))
         return new
 
     async def keys(self, user: str | None = None) -> list[AccessKey]:
@@ -157,7 +157,7 @@ class Identity:
         ``password`` becomes the administrator's if that has none yet, who is made if need be; without one nobody can
         log in as the administrator until it is set.
         """
-        user = User(ADMINISTRATOR, secrets.token_hex(32), is_admin=True, created=_now())
+        user = User(ADMINISTRATOR, secrets.token_hex(32), is_admin=True, created=now())
         new = _new_key()
         sealed = self._vault.seal(new.secret_key, new.access_key)
         needs_password = password and await self._catalog.read(lambda tx: users.password(tx, ADMINISTRATOR)) is None
@@ -191,7 +191,3 @@ def _new_key(access_key: str | None = None, secret_key: str | None = None) -> Ne
 
 def _random(alphabet: str, length: int) -> str:
     return "".join(secrets.choice(alphabet) for _ in range(length))
-
-
-def _now() -> int:
-    return time.time_ns() // 1000

@@ -25,9 +25,9 @@ from tidegate.blobs.layout import stored_size
 from tidegate.catalog import blobs, buckets, sqlite_files
 from tidegate.catalog import copies as mirrored
 from tidegate.catalog.sqlite import CATALOG_FILE, SQLite
+from tidegate.clock import now
 from tidegate.durable import PARTIAL, sync, write_durably
 from tidegate.gateway import folders
-from tidegate.gateway.rooms import now
 from tidegate.identity.vault import KEY_FILE
 from tidegate.jobs.garbage import STEP
 from tidegate.jobs.hold import hold_garbage

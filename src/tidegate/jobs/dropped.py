@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from tidegate.catalog import dropped
-from tidegate.gateway.rooms import Rooms, now
+from tidegate.clock import now
+from tidegate.gateway.rooms import Rooms
 from tidegate.jobs import garbage
 
 # Versions in one transaction: some 20 ms of the writer's time.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import re
 import shutil
 import sys
 from collections.abc import Sequence
@@ -22,16 +21,15 @@ import msgspec
 from tidegate.catalog import buckets, configuration, eviction, folders
 from tidegate.catalog.abc import Reader, Transaction
 from tidegate.catalog.eviction import Candidate
-from tidegate.gateway.rooms import Rooms, now
+from tidegate.clock import now
+from tidegate.gateway.rooms import Rooms
+from tidegate.properties.spans import microseconds
 
 logger = logging.getLogger(__name__)
 
 # Candidates in one transaction, some 10 ms of the writer's time; and how many blobs it lets go of, or a few more.
 STEP = 200
 MAX_BLOBS = 2000
-
-_SPAN = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)", re.ASCII)
-_MICROSECONDS = {"ns": 1e-3, "us": 1.0, "µs": 1.0, "ms": 1e3, "s": 1e6, "m": 60e6, "h": 3600e6}
 
 
 class Disk(msgspec.Struct, frozen=True):
@@ -105,11 +103,6 @@ def look(places: Sequence[tuple[int, Path]]) -> list[Disk]:
             others = disks[device].folders if device in disks else 0
             disks[device] = Disk(others | bit, usage.used, usage.used + usage.free)
     return list(disks.values())
-
-
-def microseconds(span: str) -> int:
-    """A span of time as properties have it: ``2h``, ``1h30m``, ``0``."""
-    return int(sum(float(number) * _MICROSECONDS[unit] for number, unit in _SPAN.findall(span)))
 
 
 def _before(tx: Reader) -> dict[int, int]:

@@ -19,7 +19,8 @@ from tidegate.catalog import check, copies, folders, sqlite_files
 from tidegate.catalog.abc import Transaction
 from tidegate.catalog.check import CHECKS, Check, Fault, Place, Problem
 from tidegate.catalog.repair import repair
-from tidegate.gateway.rooms import Rooms, now
+from tidegate.clock import now
+from tidegate.gateway.rooms import Rooms
 from tidegate.identity.vault import WrongSecretKey
 from tidegate.jobs.hold import hold_copies, hold_garbage
 from tidegate.jobs.mirror import settle

@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 
 from tidegate.catalog import blobs, fills, uploads
-from tidegate.gateway.rooms import Rooms, now
+from tidegate.clock import SECOND, now
+from tidegate.gateway.rooms import Rooms
 from tidegate.jobs.hold import may_collect
-from tidegate.preconditions import SECOND
 
 logger = logging.getLogger(__name__)
 

@@ -24,13 +24,13 @@ from tidegate.blobs.folder import MARKER
 from tidegate.catalog import buckets, copies, folders
 from tidegate.catalog.abc import Reader, Transaction
 from tidegate.catalog.copies import Placed, Task, TaskKind
+from tidegate.clock import SECOND, now
 from tidegate.gateway.folders import Folders
-from tidegate.gateway.rooms import Rooms, now
+from tidegate.gateway.rooms import Rooms
 from tidegate.jobs.hold import may_copy
 
 logger = logging.getLogger(__name__)
 
-SECOND = 1_000_000
 # Blobs that are copied at the same time: enough to keep two disks busy, and most threads for requests.
 AT_ONCE = 4
 # Blobs or versions in one step: some milliseconds of the writer's time, or of the event loop's.

@@ -12,8 +12,9 @@ from tidegate import errors
 from tidegate.catalog import buckets, jobs
 from tidegate.catalog.abc import Reader, Transaction
 from tidegate.catalog.jobs import Job, State, WorkedOn
+from tidegate.clock import now
 from tidegate.gateway.permissions import authorise
-from tidegate.gateway.rooms import is_refusal, now
+from tidegate.gateway.rooms import is_refusal
 from tidegate.model import Bucket
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from tidegate import errors
 from tidegate.catalog import jobs
 from tidegate.catalog.abc import Reader, Transaction
 from tidegate.catalog.jobs import Job, State
+from tidegate.clock import SECOND, now
 from tidegate.gateway.assignments import Archive, Copy, Delete, Evict, Kind, MakeCopies, Nothing, Prefetch, Promote
-from tidegate.gateway.rooms import now
 from tidegate.jobs.kinds.archive import archive
 from tidegate.jobs.kinds.cleaning import clean_up
 from tidegate.jobs.kinds.copies import make_copies
@@ -32,7 +32,6 @@ from tidegate.jobs.kinds.evicting import evict, evict_least_used
 from tidegate.jobs.kinds.prefetching import prefetch
 from tidegate.jobs.kinds.promoting import promote
 from tidegate.jobs.run import Run, StoppedError
-from tidegate.preconditions import SECOND
 
 if TYPE_CHECKING:
     from tidegate.gateway import Gateway

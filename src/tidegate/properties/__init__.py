@@ -4,7 +4,7 @@ Pure values. ``tree`` has the structs, ``change`` how they are changed and which
 does not act on can be read, and cannot be set to anything else: nothing is silently kept.
 """
 
-from tidegate.properties.change import change, flatten, present, rebuild
+from tidegate.properties.change import change, flatten, nest, present, rebuild
 from tidegate.properties.tree import BackendBucket, BucketProperties, Configuration, evictable, inherited
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "evictable",
     "flatten",
     "inherited",
+    "nest",
     "present",
     "rebuild",
 ]

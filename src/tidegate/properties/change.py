@@ -14,6 +14,7 @@ from msgspec import inspect
 from tidegate import access, errors
 from tidegate.names import parse_bucket_uri, provider_of
 from tidegate.properties import features
+from tidegate.properties.spans import is_span
 from tidegate.properties.tree import BucketProperties, Configuration
 
 Tree = TypeVar("Tree", BucketProperties, Configuration)
@@ -55,8 +56,6 @@ NEEDS_RESTART: Final = ("net",)
 
 _MULTIPART_SIZES: Final = (5 * 1024**2, 5 * 1024**3)
 _NAME = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
-# A span of time as Go writes it (https://pkg.go.dev/time#ParseDuration), not negative.
-_DURATION = re.compile(r"0|((\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h))+", re.ASCII)
 # Of a value that is refused, as much is repeated.
 _SHOWN: Final = 64
 
@@ -86,20 +85,25 @@ def rebuild(kind: type[Tree], flat: Mapping[str, object]) -> Tree:
 
     Raises ``InvalidArgument``.
     """
-    nested: dict[str, object] = {}
+    try:
+        return msgspec.convert(nest(flat), kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise errors.InvalidArgument(f"invalid property: {error}") from None
+
+
+def nest(flat: Mapping[str, object]) -> dict[str, object]:
+    """``{"checksum.type": "md5"}`` as a partial tree. Raises ``InvalidArgument``."""
+    tree: dict[str, object] = {}
     for path, value in flat.items():
-        at = nested
+        at = tree
         *sections, name = path.split(".")
         for section in sections:
             inner = at.setdefault(section, {})
             if not isinstance(inner, dict):
-                raise errors.InvalidArgument(f'unknown property "{path}"')
+                raise errors.InvalidArgument(f'"{path}" and "{section}" cannot be set together')
             at = inner
         at[name] = value
-    try:
-        return msgspec.convert(nested, kind, strict=False)
-    except msgspec.ValidationError as error:
-        raise errors.InvalidArgument(f"invalid property: {error}") from None
+    return tree
 
 
 def change(tree: Tree, changes: Mapping[str, object]) -> Tree:
@@ -238,7 +242,7 @@ def _features(value: object) -> str:
 
 
 def _duration(path: str, value: object) -> object:
-    if isinstance(value, str) and _DURATION.fullmatch(value):
+    if isinstance(value, str) and is_span(value):
         return value
     raise _invalid(path, value, "expected a span of time such as 2h, 10m, 1h30m or 300ms")
 

@@ -16,8 +16,6 @@ from tidegate.properties import features
 # "xxhash2" is the same algorithm under AIStore's newer name: it is taken, and shown as xxhash.
 ChecksumType = Literal["none", "xxhash", "md5", "crc32c", "sha256", "sha512"]
 
-_MIB = 1024 * 1024
-
 Percentage = Annotated[int, Meta(ge=0, le=100)]
 # Copies beside the first need a data folder each; AIStore's limit.
 Copies = Annotated[int, Meta(ge=1, le=32)]

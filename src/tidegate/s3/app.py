@@ -6,17 +6,15 @@ refused; then the operation runs. Errors become XML here and nowhere else.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from tidegate import errors
+from tidegate.asgi import ACCESS_KEY, ERROR, OPERATION, REQUEST_ID, Headers, Receive, Scope, Send, send_stream
 from tidegate.model import ANONYMOUS, EVERYONE, Principal
 from tidegate.s3 import faults, fields, signature
-from tidegate.s3.call import Call, Headers, Receive, Response, Scope, Send
+from tidegate.s3.call import Call, Response
 from tidegate.s3.operations import HANDLERS
 from tidegate.s3.routing import hoisted_headers, route
 from tidegate.s3.signature import Authenticated, SignedRequest, Unverified
@@ -32,6 +30,8 @@ if TYPE_CHECKING:
     from tidegate.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+_PARSED = "tidegate.s3_target"  # in the scope: bucket and key, for the log
 
 
 def create(gateway: Gateway, settings: Settings) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
@@ -49,7 +49,7 @@ class Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = failures.new_request_id()
-        scope["tidegate.request_id"] = request_id
+        scope[REQUEST_ID] = request_id
         has_started = False
         try:
             response = await self._answer(scope, receive)
@@ -57,7 +57,8 @@ class Door:
             if isinstance(response.body, bytes):
                 await _send(send, response, request_id, is_head=scope["method"] == "HEAD")
             else:
-                await _send_stream(send, receive, response, response.body, request_id)
+                headers: Headers = [(b"x-amz-request-id", request_id.encode()), *response.headers]
+                await send_stream(send, receive, response.status, headers, response.body)
         except errors.ClientDisconnected:
             return
         except errors.Error as error:
@@ -79,16 +80,16 @@ class Door:
         pairs = split_query(raw_query) if raw_query else []
         query = meaning(raw_query, pairs) if pairs else []
         target = parse_target(scope["raw_path"], headers.get("host", ""), self._domains)
-        scope["tidegate.s3_target"] = target
+        scope[_PARSED] = target
         principal, authenticated = EVERYONE, None
         if self._authenticates:
             principal, authenticated = await self._authenticate(scope, target, pairs)
             if authenticated is not None:
-                scope["tidegate.access_key"] = authenticated.access_key
+                scope[ACCESS_KEY] = authenticated.access_key
         if query:
             headers = hoisted_headers(query) | headers
         operation = route(scope["method"], target.level, query, headers)
-        scope["tidegate.operation"] = operation.name
+        scope[OPERATION] = operation.name
         handler = HANDLERS.get(operation.name)
         if handler is None:
             raise errors.NotImplementedByServer(f"The operation {operation.name} is not implemented.")
@@ -104,7 +105,7 @@ class Door:
             principal,
             authenticated,
             receive,
-            scope["tidegate.request_id"],
+            scope[REQUEST_ID],
         )
         if "x-amz-expected-bucket-owner" in headers or "x-amz-source-expected-bucket-owner" in headers:
             await _check_expected_owner(call)
@@ -135,7 +136,7 @@ class Door:
         SDKs sign with whatever they have. What nobody here signed must not be a URL, which anybody could have written.
         """
         principal = await self._gateway.accounts.recognise(token)
-        scope["tidegate.access_key"] = principal.name
+        scope[ACCESS_KEY] = principal.name
         if not unverified.access_key:
             return principal, None
         try:
@@ -150,7 +151,7 @@ class Door:
         return principal, authenticated
 
     async def _refuse(self, scope: Scope, send: Send, error: errors.Error, request_id: str) -> None:
-        scope["tidegate.error"] = error.code
+        scope[ERROR] = error.code
         response = faults.response(error, scope["raw_path"], request_id)
         await _send(send, response, request_id, is_head=scope["method"] == "HEAD")
 
@@ -158,7 +159,7 @@ class Door:
 def _log(scope: Scope, error: Exception, request_id: str, *, has_started: bool = False) -> None:
     if has_started and not failures.is_known(error):
         return  # who breaks the connection tells
-    target = scope.get("tidegate.s3_target") or Target(None, None)
+    target = scope.get(_PARSED) or Target(None, None)
     failures.log(logger, error, request_id, target.bucket, target.key, has_started=has_started)
 
 
@@ -194,26 +195,3 @@ async def _send(send: Send, response: Response, request_id: str, *, is_head: boo
         headers.append((b"content-length", b"%d" % len(body)))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if is_head else body})
-
-
-async def _send_stream(
-    send: Send, receive: Receive, response: Response, body: AsyncGenerator[bytes, None], request_id: str
-) -> None:
-    """Sends a body as it comes, and stops reading it when the client has gone."""
-    headers: Headers = [(b"x-amz-request-id", request_id.encode()), *response.headers]
-    async with aclosing(body):
-        await send({"type": "http.response.start", "status": response.status, "headers": headers})
-        watch = asyncio.create_task(_until_gone(receive))
-        try:
-            async for piece in body:
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-                if watch.done():
-                    return
-            await send({"type": "http.response.body", "body": b""})
-        finally:
-            watch.cancel()
-
-
-async def _until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping
-from typing import Any
+from collections.abc import AsyncGenerator, Mapping
 from urllib.parse import quote
 
 import msgspec
 
 from tidegate import errors
+from tidegate.asgi import Headers, Receive
 from tidegate.gateway import Gateway
 from tidegate.model import Principal
 from tidegate.s3.routing import Operation
 from tidegate.s3.signature import Authenticated
 from tidegate.s3.target import Target
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-
-Headers = list[tuple[bytes, bytes]]
-
 
 MAX_DIGITS = 10  # of a number that clients give; more is none that any operation has
 SIZE_DIGITS = 19  # of a number of bytes: as many as 2^63 has

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tidegate import errors
+from tidegate.asgi import Headers
 from tidegate.s3 import xml
-from tidegate.s3.call import Headers, Response
+from tidegate.s3.call import Response
 
 NOT_MODIFIED = 304
 

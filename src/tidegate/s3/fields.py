@@ -10,12 +10,14 @@ from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from tidegate import checksums, errors
+from tidegate.asgi import Headers
+from tidegate.clock import SECOND
 from tidegate.gateway.copying import Source
 from tidegate.gateway.objects import NewObject
 from tidegate.model import NULL_VERSION, STANDARD, Version
 from tidegate.names import MAX_KEY_BYTES
-from tidegate.preconditions import NONE, SECOND, Preconditions, parse_etags
-from tidegate.s3.call import Call, Headers
+from tidegate.preconditions import NONE, Preconditions, parse_etags
+from tidegate.s3.call import Call
 from tidegate.s3.target import parse_query
 
 _CONDITIONS = frozenset({"if-match", "if-none-match", "if-modified-since", "if-unmodified-since"})

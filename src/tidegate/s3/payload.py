@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 from tidegate import checksums, errors
+from tidegate.asgi import Receive
 from tidegate.model import ANONYMOUS
-from tidegate.s3.call import SIZE_DIGITS, Call, Receive, whole_number
+from tidegate.s3.call import SIZE_DIGITS, Call, whole_number
 from tidegate.s3.chunked import ChunkDecoder
 from tidegate.s3.signature import UNSIGNED_PAYLOAD, ChunkSigner
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from tidegate import errors
+from tidegate.asgi import Message
 from tidegate.telemetry.failures import is_known
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
 
-    from tidegate.server.asgi import Headers, Message
+    from tidegate.asgi import Headers
 
 _NO_CONTENT = frozenset({204, 304})
 # No name has these (RFC 9110 section 5.6.2); no value has control characters, but for the tab (section 5.5).

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from tidegate.asgi import ACCESS_KEY, ERROR, IS_REPOS, OPERATION, REQUEST_ID, App, Message, Receive, Scope, Send
 from tidegate.s3.target import bucket_of_host
 from tidegate.server import guard
-from tidegate.server.asgi import ACCESS_KEY, ERROR, IS_REPOS, OPERATION, REQUEST_ID, App, Message, Receive, Scope, Send
 from tidegate.server.probes import Probes
 from tidegate.server.refusal import refuse
 from tidegate.telemetry import access

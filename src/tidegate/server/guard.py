@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from tidegate import errors
-from tidegate.server.asgi import IS_OVERSIZED, TARGET, Message, Receive, Scope, Send
+from tidegate.asgi import IS_OVERSIZED, TARGET, Message, Receive, Scope, Send
 
 # S3's 2 KiB of user metadata can be some hundred headers of a few bytes; clients send a dozen.
 MAX_HEADER_COUNT = 512

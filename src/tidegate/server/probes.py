@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 
-from tidegate.server.asgi import OPERATION, Receive, Scope, Send
+from tidegate.asgi import OPERATION, Receive, Scope, Send
 from tidegate.telemetry.metrics import CONTENT_TYPE, Metrics
 
 logger = logging.getLogger(__name__)

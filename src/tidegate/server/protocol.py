@@ -17,8 +17,8 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from tidegate import errors
+from tidegate.asgi import IS_OVERSIZED, TARGET
 from tidegate.s3.faults import document
-from tidegate.server.asgi import IS_OVERSIZED, TARGET
 from tidegate.server.cork import Cork
 from tidegate.server.cycle import Cycle
 from tidegate.server.refusal import CONTENT_TYPE

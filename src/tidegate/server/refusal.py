@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tidegate.asgi import Send
 from tidegate.s3.faults import document
 
 if TYPE_CHECKING:
     from tidegate.errors import Error
-    from tidegate.server.asgi import Send
 
 CONTENT_TYPE = b"application/xml"
 

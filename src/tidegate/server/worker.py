@@ -27,11 +27,11 @@ import msgspec
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
+from tidegate.asgi import App
 from tidegate.server import locks
 from tidegate.server.listen import BACKLOG
 
 if TYPE_CHECKING:
-    from tidegate.server.asgi import App
     from tidegate.server.front import House
     from tidegate.settings import Settings
 

@@ -24,7 +24,7 @@ from tidegate import checksums, errors
 from tidegate.model import EMPTY
 from tidegate.upstream import azure_keys, documents, keys, listing, times, upload
 from tidegate.upstream.abc import HEADERS, Entry, Page, Piece, RemoteObject
-from tidegate.upstream.download import Check, checks, download
+from tidegate.upstream.download import Check, asked, checks, download, size_of
 from tidegate.upstream.faults import Refusal, fault
 from tidegate.upstream.wire import PATIENCE, Answer, Patience, Request, Wire, encode
 
@@ -60,20 +60,13 @@ class AzureContainer:
 
     async def head(self, key: str) -> RemoteObject:
         answer = await self._ask("HEAD", key)
-        length = answer.headers.get("content-length", "")
-        if not length.isdecimal():
-            raise errors.RemoteUnavailable(f"{self.uri}: the remote does not say how long the object is")
-        return _described(key, answer, int(length))
+        return _described(key, answer, size_of(self.uri, answer))
 
     async def get(
         self, key: str, *, start: int = 0, stop: int | None = None, if_match: str | None = None
     ) -> tuple[RemoteObject, AsyncGenerator[bytes, None]]:
         async def ask(start: int, stop: int | None, if_match: str | None) -> Answer:
-            headers = {}
-            if start or stop is not None:
-                headers["x-ms-range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
-            if if_match is not None:
-                headers["if-match"] = f'"{if_match}"'
+            headers = asked(start, stop, if_match, name="x-ms-range")
             try:
                 return await self._ask("GET", key, headers=headers, is_stream=True)
             except errors.PreconditionFailed:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-import time
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from email.utils import formatdate
@@ -23,6 +22,8 @@ from urllib.parse import parse_qsl, urlencode
 import msgspec
 
 from tidegate import errors
+from tidegate.upstream import tokens
+from tidegate.upstream.tokens import Token
 from tidegate.upstream.wire import Origin, Request, Wire, origin
 
 # The version of the API that we speak.
@@ -38,8 +39,6 @@ _AUTHORITY: Final = "https://login.microsoftonline.com"
 _RESOURCE: Final = "https://storage.azure.com/"
 _IMDS: Final = Origin("http", "169.254.169.254", None)
 _ASSERTION: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-_MARGIN_SECONDS: Final = 120.0  # before a token ends, a new one is fetched
-_NONE_SECONDS: Final = 60.0  # a machine without an identity is asked again after this
 
 # The headers whose values are signed, in this order. The length of nothing is written as nothing. The date is in
 # x-ms-date.
@@ -68,11 +67,6 @@ class Account(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"Account(name={self.name!r})"
-
-
-class _Token(msgspec.Struct):
-    access_token: str
-    expires_in: float | str = 0.0
 
 
 def account(uri: str, environment: Mapping[str, str]) -> Account:
@@ -120,9 +114,7 @@ class Signer:
         self._wire = wire
         self._account = account
         self._environment = environment
-        self._token = ""
-        self._until = 0.0
-        self._fetching = asyncio.Lock()
+        self._tokens = tokens.Tokens(self._fetch)
 
     async def sign(self, request: Request) -> Request:
         """The request with all that the API wants in every request. Raises ``RemoteDenied`` where there is no token."""
@@ -133,16 +125,11 @@ class Signer:
             return msgspec.structs.replace(request, headers=headers)
         if mine.signature:
             return msgspec.structs.replace(request, headers=headers, query=request.query + mine.signature)
-        async with self._fetching:
-            if time.time() >= self._until:
-                token = await self._fetch()
-                self._token = token.access_token
-                self._until = time.time() + max(1.0, float(token.expires_in) - _MARGIN_SECONDS)
-        if self._token:
-            headers["authorization"] = f"Bearer {self._token}"
+        if token := await self._tokens.get():
+            headers["authorization"] = f"Bearer {token}"
         return msgspec.structs.replace(request, headers=headers)
 
-    async def _fetch(self) -> _Token:
+    async def _fetch(self) -> Token:
         told = self._environment
         client, tenant = told.get("AZURE_CLIENT_ID", ""), told.get("AZURE_TENANT_ID", "")
         secret, file = told.get("AZURE_CLIENT_SECRET", ""), told.get("AZURE_FEDERATED_TOKEN_FILE", "")
@@ -163,23 +150,18 @@ class Signer:
             Request("POST", server, f"/{tenant}/oauth2/v2.0/token", headers=headers, body=urlencode(form).encode())
         )
 
-    async def _of_machine(self, client: str) -> _Token:
+    async def _of_machine(self, client: str) -> Token:
         query = (("api-version", "2018-02-01"), ("resource", _RESOURCE), *((("client_id", client),) if client else ()))
         try:
             return await self._ask(
                 Request("GET", _IMDS, "/metadata/identity/oauth2/token", query, {"metadata": "true"})
             )
         except (errors.RemoteUnavailable, errors.RemoteDenied):
-            return _Token("", _NONE_SECONDS + _MARGIN_SECONDS)  # not one of Azure's machines: public containers only
+            return tokens.NOBODY  # not one of Azure's machines: public containers only
 
-    async def _ask(self, request: Request) -> _Token:
-        answer = await self._wire.send(request)
-        if answer.status == 200:
-            try:
-                return msgspec.json.decode(answer.body, type=_Token)
-            except msgspec.MsgspecError:
-                pass
-        raise errors.RemoteDenied(f"{self._uri}: Azure gave no token for the server's identity ({answer.status})")
+    async def _ask(self, request: Request) -> Token:
+        refusal = f"{self._uri}: Azure gave no token for the server's identity"
+        return await tokens.ask(self._wire, request, refusal, is_strict=False)  # machines' tokens end in a text
 
 
 def _signature(mine: Account, request: Request, headers: Mapping[str, str]) -> str:

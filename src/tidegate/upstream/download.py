@@ -65,6 +65,26 @@ def checks(remote: RemoteObject, *, etag_is_md5: bool = False) -> tuple[Check, .
     return tuple(found.values())
 
 
+def asked(start: int, stop: int | None, if_match: str | None, *, name: str = "range") -> dict[str, str]:
+    """The headers that ask for a range of the object with an ETag. ``name`` is that of the provider's Range."""
+    headers = {}
+    if start or stop is not None:
+        headers[name] = f"bytes={start}-{'' if stop is None else stop - 1}"
+    if if_match is not None:
+        headers["if-match"] = f'"{if_match}"'
+    return headers
+
+
+def size_of(uri: str, answer: Answer, **fields: str) -> int:
+    """How long the object is that an answer tells of. Raises ``RemoteUnavailable``, with ``fields``, where it does not
+    say.
+    """
+    length = answer.headers.get("content-length", "")
+    if not length.isdecimal():
+        raise errors.RemoteUnavailable(f"{uri}: the remote does not say how long the object is", **fields)
+    return int(length)
+
+
 async def download(
     uri: str,
     key: str,
@@ -191,10 +211,8 @@ def _placed(uri: str, answer: Answer, start: int, stop: int | None) -> tuple[int
     """
     said = answer.headers.get("content-range", "")  # rclone has it in answers with status 200
     if answer.status == 200 and not said:
-        length = answer.headers.get("content-length", "")
-        if not length.isdecimal():
-            raise errors.RemoteUnavailable(f"{uri}: the remote does not say how long the object is")
-        return 0, int(length), int(length)
+        size = size_of(uri, answer)
+        return 0, size, size
     matched = _RANGE.fullmatch(said)
     if matched is None:
         raise errors.RemoteUnavailable(f"{uri}: the remote's answer has no range that can be understood")

@@ -23,7 +23,7 @@ from tidegate.model import EMPTY
 from tidegate.properties.tree import ExtraGCP
 from tidegate.upstream import google_objects, google_tokens, keys, listing, upload
 from tidegate.upstream.abc import Entry, Page, Piece, RemoteObject
-from tidegate.upstream.download import Check, checks, download
+from tidegate.upstream.download import Check, asked, checks, download
 from tidegate.upstream.faults import Refusal, fault
 from tidegate.upstream.wire import PATIENCE, Answer, Origin, Patience, Request, Wire, encode, origin
 
@@ -76,9 +76,7 @@ class GoogleBucket:
         query = {"alt": "media", "generation": remote.version_id}
 
         async def ask(start: int, stop: int | None, if_match: str | None) -> Answer:  # noqa: ARG001 - the generation
-            headers = {"accept-encoding": "gzip"}  # as it is stored
-            if start or stop is not None:
-                headers["range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
+            headers = {"accept-encoding": "gzip", **asked(start, stop, None)}  # as it is stored
             try:
                 return await self._ask("GET", self._path_of(key), query, key=key, headers=headers, is_stream=True)
             except errors.NoSuchKey:

@@ -19,6 +19,8 @@ from joserfc.errors import JoseError
 from joserfc.jwk import RSAKey
 
 from tidegate import errors
+from tidegate.upstream import tokens
+from tidegate.upstream.tokens import Token
 from tidegate.upstream.wire import Origin, Request, Wire, origin
 
 SCOPE: Final = "https://www.googleapis.com/auth/devstorage.read_write"
@@ -29,8 +31,6 @@ _METADATA: Final = "/computeMetadata/v1/instance/service-accounts/default/token"
 _FORM: Final = "application/x-www-form-urlencoded"
 
 _JWT_SECONDS: Final = 3600  # Google's longest
-_MARGIN_SECONDS: Final = 120.0  # before a token ends, a new one is fetched
-_NONE_SECONDS: Final = 60.0  # a machine without credentials is asked again after this
 
 
 class Credentials(msgspec.Struct, frozen=True):
@@ -49,11 +49,6 @@ class Credentials(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"Credentials(type={self.type!r})"
-
-
-class _Token(msgspec.Struct):
-    access_token: str
-    expires_in: float = 0.0
 
 
 def credentials(uri: str, path: str, environment: Mapping[str, str]) -> Credentials | None:
@@ -87,22 +82,16 @@ class Signer:
         self._wire = wire
         self._path = path
         self._environment = environment
-        self._token = ""
-        self._until = float("inf") if is_anonymous else 0.0
-        self._fetching = asyncio.Lock()
+        self._tokens = None if is_anonymous else tokens.Tokens(self._fetch)
 
     async def sign(self, request: Request) -> Request:
         """The request with a token, or as it is where there are no credentials. Raises ``RemoteDenied``."""
-        async with self._fetching:
-            if time.time() >= self._until:
-                token = await self._fetch()
-                self._token = token.access_token
-                self._until = time.time() + max(1.0, token.expires_in - _MARGIN_SECONDS)
-        if not self._token:
+        token = "" if self._tokens is None else await self._tokens.get()
+        if not token:
             return request
-        return msgspec.structs.replace(request, headers={**request.headers, "authorization": f"Bearer {self._token}"})
+        return msgspec.structs.replace(request, headers={**request.headers, "authorization": f"Bearer {token}"})
 
-    async def _fetch(self) -> _Token:
+    async def _fetch(self) -> Token:
         mine = await asyncio.to_thread(credentials, self._uri, self._path, self._environment)
         if mine is None:
             return await self._of_machine()
@@ -120,22 +109,16 @@ class Signer:
         request = Request("POST", server, "", headers={"content-type": _FORM}, body=body)
         return await self._ask(request)
 
-    async def _of_machine(self) -> _Token:
+    async def _of_machine(self) -> Token:
         host = self._environment.get("GCE_METADATA_HOST") or _METADATA_HOST
         server = origin(f"http://{host}")
         try:
             return await self._ask(Request("GET", server, _METADATA, headers={"metadata-flavor": "Google"}))
         except (errors.RemoteUnavailable, errors.RemoteDenied):
-            return _Token("", _NONE_SECONDS + _MARGIN_SECONDS)  # not one of Google's machines: public buckets only
+            return tokens.NOBODY  # not one of Google's machines: public buckets only
 
-    async def _ask(self, request: Request) -> _Token:
-        answer = await self._wire.send(request)
-        if answer.status == 200:
-            try:
-                return msgspec.json.decode(answer.body, type=_Token)
-            except msgspec.MsgspecError:
-                pass
-        raise errors.RemoteDenied(f"{self._uri}: Google gave no token for the server's credentials ({answer.status})")
+    async def _ask(self, request: Request) -> Token:
+        return await tokens.ask(self._wire, request, f"{self._uri}: Google gave no token for the server's credentials")
 
 
 def _assertion(uri: str, mine: Credentials) -> str:

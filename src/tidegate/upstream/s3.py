@@ -20,7 +20,7 @@ from tidegate.model import EMPTY
 from tidegate.properties.tree import ExtraAWS
 from tidegate.upstream import amazon, documents, keys, listing, s3_objects, upload
 from tidegate.upstream.abc import Entry, Page, Piece, RemoteObject
-from tidegate.upstream.download import download
+from tidegate.upstream.download import asked, download, size_of
 from tidegate.upstream.faults import fault
 from tidegate.upstream.upload import Part
 from tidegate.upstream.wire import PATIENCE, Answer, Patience, Request, Wire, encode
@@ -70,25 +70,17 @@ class S3Bucket:
 
     async def head(self, key: str) -> RemoteObject:
         answer = await self._ask("HEAD", key, headers={"x-amz-checksum-mode": "ENABLED"})
-        length = answer.headers.get("content-length", "")
-        if not length.isdecimal():
-            raise errors.RemoteUnavailable(f"{self.uri}: the remote does not say how long the object is")
-        return s3_objects.described(key, answer, int(length))
+        return s3_objects.described(key, answer, size_of(self.uri, answer))
 
     async def get(
         self, key: str, *, start: int = 0, stop: int | None = None, if_match: str | None = None
     ) -> tuple[RemoteObject, AsyncGenerator[bytes, None]]:
         async def ask(start: int, stop: int | None, if_match: str | None) -> Answer:
-            headers = {"x-amz-checksum-mode": "ENABLED"}
-            if start or stop is not None:
-                headers["range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
-            if if_match is not None:
-                headers["if-match"] = f'"{if_match}"'
+            headers = {"x-amz-checksum-mode": "ENABLED", **asked(start, stop, if_match)}
             try:
-                answer = await self._ask("GET", key, headers=headers, is_stream=True)
+                return await self._ask("GET", key, headers=headers, is_stream=True)
             except errors.PreconditionFailed:
                 raise errors.RemoteChanged(Key=key) from None
-            return answer
 
         def describe(answer: Answer, size: int) -> RemoteObject:
             return s3_objects.described(key, answer, size)

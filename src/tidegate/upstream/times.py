@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import Final
 
-_SECOND: Final = 1_000_000
+from tidegate.clock import SECOND
 
 
 def from_http(text: str) -> int:
     """A time of HTTP's (RFC 9110 section 5.6.7)."""
     try:
-        return int(parsedate_to_datetime(text).timestamp()) * _SECOND
+        return int(parsedate_to_datetime(text).timestamp()) * SECOND
     except (ValueError, TypeError, OverflowError):
         return 0
 
@@ -23,4 +22,4 @@ def from_iso(text: str) -> int:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return 0
-    return int(moment.timestamp()) * _SECOND + moment.microsecond
+    return int(moment.timestamp()) * SECOND + moment.microsecond

@@ -17,7 +17,7 @@ from tidegate import checksums, errors
 from tidegate.model import EMPTY
 from tidegate.upstream import keys, times
 from tidegate.upstream.abc import HEADERS, Page, Piece, RemoteObject
-from tidegate.upstream.download import Check, checks, download
+from tidegate.upstream.download import Check, asked, checks, download, size_of
 from tidegate.upstream.faults import Refusal, fault
 from tidegate.upstream.wire import PATIENCE, Answer, Origin, Patience, Request, Wire, encode, origin
 
@@ -56,22 +56,14 @@ class WebOrigin:
                 await answer.stream.close()
         elif answer.status >= 300:
             raise fault(self.uri, Refusal(answer.status), key)
-        length = answer.headers.get("content-length", "")
-        if not length.isdecimal():
-            raise errors.RemoteUnavailable(f"{self.uri}: the remote does not say how long the object is", Key=key)
-        return _described(key, answer, int(length))
+        return _described(key, answer, size_of(self.uri, answer, Key=key))
 
     async def get(
         self, key: str, *, start: int = 0, stop: int | None = None, if_match: str | None = None
     ) -> tuple[RemoteObject, AsyncGenerator[bytes, None]]:
         async def ask(start: int, stop: int | None, if_match: str | None) -> Answer:
-            headers = {}
-            if start or stop is not None:
-                headers["range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
-            if if_match is not None:
-                headers["if-match"] = f'"{if_match}"'
             try:
-                return await self._ask(key, headers)
+                return await self._ask(key, asked(start, stop, if_match))
             except errors.PreconditionFailed:
                 raise errors.RemoteChanged(Key=key) from None
 

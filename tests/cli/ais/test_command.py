@@ -101,8 +101,11 @@ def test_a_server_that_breaks_off(alone: Ais) -> None:
             for start in answers:
                 connection, _ = listener.accept()
                 with connection:
-                    connection.recv(65536)
                     connection.sendall(start)
+                    connection.shutdown(socket.SHUT_WR)
+                    # What is closed with bytes unread is a reset, and that is another end.
+                    while connection.recv(65536):
+                        pass
 
         thread = threading.Thread(target=answer)
         thread.start()

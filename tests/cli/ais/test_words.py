@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tidegate import errors
 from tidegate.cli.ais import assignments, client, completion, selection, uris
 from tidegate.names import BucketName
+from tidegate.properties import nest
 
 NAMES = st.from_regex(r"[a-z]{1,5}", fullmatch=True)
 
@@ -55,13 +56,13 @@ def test_a_tree_survives_being_flattened(tree: dict[str, object]) -> None:
     """The tree that is sent is the tree that was given."""
     from tidegate.properties import flatten
 
-    assert assignments.nested(dict(flatten(tree))) == tree
+    assert nest(dict(flatten(tree))) == tree
 
 
 def test_a_property_is_no_section() -> None:
     """A name cannot be a property and a section at once."""
     with pytest.raises(errors.InvalidArgument):
-        assignments.nested({"a": 1, "a.b": 2})
+        nest({"a": 1, "a.b": 2})
 
 
 def test_differences_are_told_as_the_guides_tell_them() -> None:

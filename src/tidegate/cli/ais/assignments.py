@@ -42,21 +42,6 @@ def is_assignment(words: Sequence[str]) -> bool:
     return len(words) > 1 or any("=" in word or word.lstrip().startswith("{") for word in words)
 
 
-def nested(flat: Mapping[str, object]) -> dict[str, object]:
-    """``{"checksum.type": "md5"}`` as the tree that the native API takes. Raises ``InvalidArgument``."""
-    tree: dict[str, object] = {}
-    for path, value in flat.items():
-        at = tree
-        *sections, name = path.split(".")
-        for section in sections:
-            inner = at.setdefault(section, {})
-            if not isinstance(inner, dict):
-                raise errors.InvalidArgument(f'"{path}" and "{section}" cannot be set together')
-            at = inner
-        at[name] = value
-    return tree
-
-
 def below(flat: Mapping[str, object], prefix: str) -> dict[str, object]:
     """The properties of a section, or the one of that name."""
     prefix = prefix.rstrip(".")

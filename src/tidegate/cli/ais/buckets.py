@@ -26,6 +26,7 @@ from tidegate.cli.ais.grammar import (
 )
 from tidegate.cli.ais.uris import bucket_of, split
 from tidegate.names import BucketName, split_uri
+from tidegate.properties import nest
 
 CONFLICT = 409
 DOCUMENTATION = "https://github.com/NVIDIA/aistore/blob/main/docs/bucket.md#default-bucket-properties"
@@ -58,7 +59,7 @@ def create(
 ) -> None:
     """Make buckets."""
     client = connect()
-    properties = assignments.nested(assignments.parse_text(props)) if props else {}
+    properties = nest(assignments.parse_text(props)) if props else {}
     for bucket in [bucket_of(uri) for uri in uris]:
         try:
             calls.create(client, bucket, properties, looks_up=not skips_lookup)

@@ -10,7 +10,7 @@ from tidegate.cli.ais import assignments, calls, compact, say, text
 from tidegate.cli.ais import client as connection
 from tidegate.cli.ais.client import Client, Failure, Refused, connect
 from tidegate.cli.ais.grammar import JsonOption, NoHeaderOption, YesOption
-from tidegate.properties import flatten
+from tidegate.properties import flatten, nest
 from tidegate.properties.change import is_absent
 
 FEATURES = "features"
@@ -78,7 +78,7 @@ def _show(client: Client, section: str, *, no_headers: bool, as_json: bool) -> N
     if not wanted:
         raise Failure(f'invalid property name "{section}"', assignments.similar(section, assignments.names(flat)))
     if as_json:
-        shown = assignments.nested(wanted) if section else tree
+        shown = nest(wanted) if section else tree
         print(text.document(shown))
     else:
         print(text.properties(compact.readable(wanted), has_header=not no_headers))
@@ -87,7 +87,7 @@ def _show(client: Client, section: str, *, no_headers: bool, as_json: bool) -> N
 def _set(client: Client, changes: dict[str, object]) -> None:
     before: dict[str, object] = dict(flatten(calls.configuration(client)))
     try:
-        restart = calls.set_configuration(client, assignments.nested(changes))
+        restart = calls.set_configuration(client, nest(changes))
     except Refused as refused:
         raise Failure(refused.message, refused.hint or assignments.meant(refused.message, changes, before)) from None
     print(text.document({name: str(value) for name, value in changes.items()}))

@@ -12,7 +12,7 @@ from tidegate.cli.ais.client import Client, Failure, Refused, connect
 from tidegate.cli.ais.grammar import BucketArgument, JsonOption, NoHeaderOption
 from tidegate.cli.ais.uris import bucket_of
 from tidegate.names import BucketName
-from tidegate.properties import flatten
+from tidegate.properties import flatten, nest
 
 AssignmentArguments = Annotated[
     list[str], typer.Argument(metavar="KEY=VALUE... | KEY VALUE | JSON", help="What to set.", show_default=False)
@@ -69,7 +69,7 @@ def set_or_show(
 def _set(client: Client, bucket: BucketName, changes: dict[str, object]) -> None:
     before = flatten(calls.properties(client, bucket))
     try:
-        job = calls.set_properties(client, bucket, assignments.nested(changes))
+        job = calls.set_properties(client, bucket, nest(changes))
     except Refused as refused:
         raise Failure(refused.message, refused.hint or assignments.meant(refused.message, changes, before)) from None
     changed = list(assignments.differences(before, flatten(calls.properties(client, bucket))))
@@ -86,7 +86,7 @@ def _show(client: Client, bucket: BucketName, section: str, *, all: bool, no_hea
     tree = calls.properties(client, bucket)
     flat: dict[str, object] = dict(flatten(tree))
     if as_json:
-        shown = assignments.nested(assignments.below(flat, section)) if section else tree
+        shown = nest(assignments.below(flat, section)) if section else tree
         print(text.document(shown))
         return
     if not section and not all:

@@ -10,8 +10,9 @@ from typing import Final
 from tidegate import errors
 from tidegate.catalog import buckets, fills, intents, versions
 from tidegate.catalog.abc import Reader, Transaction
+from tidegate.clock import now
 from tidegate.gateway.permissions import authorise, may_bring_in
-from tidegate.gateway.rooms import Rooms, now
+from tidegate.gateway.rooms import Rooms
 from tidegate.model import Bucket, Principal, Versioning
 from tidegate.names import BucketName
 from tidegate.properties import BackendBucket, BucketProperties, change

@@ -16,9 +16,10 @@ from tidegate import checksums, errors
 from tidegate.catalog import fills
 from tidegate.catalog.blobs import Composed
 from tidegate.catalog.versions import NO_CHECKSUM
+from tidegate.clock import now
 from tidegate.gateway.reading import read_blob
 from tidegate.gateway.remote import cached
-from tidegate.gateway.rooms import Rooms, now
+from tidegate.gateway.rooms import Rooms
 from tidegate.model import Bucket
 
 if TYPE_CHECKING:

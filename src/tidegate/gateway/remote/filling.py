@@ -21,12 +21,12 @@ import msgspec
 from tidegate import errors
 from tidegate.catalog import fills
 from tidegate.catalog.fills import CHUNK, Grant
+from tidegate.clock import now
 from tidegate.gateway.remote.cached import Identity, identity
 from tidegate.gateway.remote.fills import Fills
 from tidegate.gateway.remote.pipe import Pipe
 from tidegate.gateway.remote.storing import ChunkStore
 from tidegate.gateway.remote.upstreams import Upstreams
-from tidegate.gateway.rooms import now
 from tidegate.model import Bucket
 
 if TYPE_CHECKING:

@@ -17,11 +17,11 @@ from typing import Final
 from tidegate import errors
 from tidegate.catalog import fills
 from tidegate.catalog.fills import Lease
-from tidegate.gateway.rooms import Rooms, now
+from tidegate.clock import SECOND, now
+from tidegate.gateway.rooms import Rooms
 
 logger = logging.getLogger(__name__)
 
-SECOND: Final = 1_000_000
 # How long a lease counts, and how often it is renewed. A process that is stopped for longer loses what it was filling,
 # and nothing else; one that was killed is waited for as long, unless the whole server was started again.
 LEASE: Final = 10 * SECOND

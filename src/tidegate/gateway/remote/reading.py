@@ -19,6 +19,7 @@ from tidegate.catalog import fills, versions
 from tidegate.catalog.abc import Reader
 from tidegate.catalog.fills import CHUNK, Grant, Partial
 from tidegate.catalog.versions import Stored
+from tidegate.clock import now
 from tidegate.gateway.reading import ALL, LocalReading, Reading, Span, read_blob
 from tidegate.gateway.remote import cached
 from tidegate.gateway.remote.cached import Identity, identity
@@ -26,7 +27,7 @@ from tidegate.gateway.remote.completing import complete
 from tidegate.gateway.remote.filling import Fill, Order
 from tidegate.gateway.remote.fills import Fills
 from tidegate.gateway.remote.pipe import Pipe
-from tidegate.gateway.rooms import Rooms, now
+from tidegate.gateway.rooms import Rooms
 from tidegate.model import Bucket, ObjectPart, Version
 
 if TYPE_CHECKING:

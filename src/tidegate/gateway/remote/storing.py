@@ -21,11 +21,11 @@ from tidegate.catalog.abc import Transaction
 from tidegate.catalog.blobs import Content
 from tidegate.catalog.fills import CHUNK, Grant
 from tidegate.catalog.versions import NO_CHECKSUM
+from tidegate.clock import now
 from tidegate.gateway.receive import in_file, inline
 from tidegate.gateway.remote import cached
 from tidegate.gateway.remote.completing import complete
 from tidegate.gateway.remote.fills import Fills
-from tidegate.gateway.rooms import now
 from tidegate.model import Bucket
 
 if TYPE_CHECKING:

@@ -15,7 +15,6 @@ import contextlib
 import itertools
 import random
 import secrets
-import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
@@ -25,13 +24,13 @@ from tidegate import errors
 from tidegate.catalog import fills, intents, versions
 from tidegate.catalog.abc import Driver, Reader, Transaction
 from tidegate.catalog.intents import Claim, Intent
+from tidegate.clock import SECOND, now
 from tidegate.gateway.remote.upstreams import Upstreams
 from tidegate.model import Bucket, Version
 
 if TYPE_CHECKING:
     from tidegate.upstream import RemoteObject
 
-SECOND: Final = 1_000_000
 # How long an intent counts, and how often it is renewed. A process that is stopped for longer loses its turn, which it
 # finds out when it ends it; one that crashed is waited for as long.
 LEASE: Final = 6 * SECOND
@@ -67,7 +66,7 @@ class Turn:
 
         What somebody did before us may still arrive at the remote, and take the place of ours: that stays a doubt.
         """
-        if self.before is not None and self.before.until > _now():
+        if self.before is not None and self.before.until > now():
             return intents.doubt(tx, self.log, self.key, self.owner, self.before.until)
         return intents.settle(tx, self.log, self.key, self.owner)
 
@@ -154,15 +153,15 @@ class Turns:
 
         def claim(tx: Transaction) -> Claim:
             check(tx)
-            now = _now()
-            return intents.claim(tx, bucket.log, key, owner, now, now + LEASE)
+            moment = now()
+            return intents.claim(tx, bucket.log, key, owner, moment, moment + LEASE)
 
         while True:
             try:
                 outcome = await self._catalog.write(claim)
             except BaseException:
                 # Not known whether it was taken down: then it is nobody's, rather than ours until it runs out.
-                await self._finish(self._doubt(bucket.log, key, owner, _now()))
+                await self._finish(self._doubt(bucket.log, key, owner, now()))
                 raise
             if outcome.is_taken:
                 return Turn(bucket, key, owner, outcome.before)
@@ -173,7 +172,7 @@ class Turns:
         while True:
             await asyncio.sleep(RENEW_SECONDS)
             with contextlib.suppress(errors.Error):  # a disk that is full now may have room the next time
-                until = _now() + LEASE
+                until = now() + LEASE
                 renew = partial(intents.renew, log=turn.log, key=turn.key, owner=turn.owner, until=until)
                 if not await self._catalog.write(renew):
                     return
@@ -186,8 +185,8 @@ class Turns:
                 await self._catalog.write(turn.settle)
             return
         # A refusal may be the answer to a second try, of which the first was heard and its answer lost.
-        is_refusal = isinstance(error, errors.Error) and error.status < _SERVER_FAULT
-        until = _now() + (0 if is_refusal else ARRIVES)
+        is_refusal = isinstance(error, errors.Error) and not error.is_ours
+        until = now() + (0 if is_refusal else ARRIVES)
         earlier = 0 if turn.before is None else turn.before.until
         await self._doubt(turn.log, turn.key, turn.owner, max(until, earlier))
 
@@ -213,7 +212,7 @@ class Turns:
             with contextlib.suppress(errors.NoSuchKey):
                 async with self._upstreams.use(bucket) as upstream:
                     remote = await upstream.head(key)
-        is_over = seen.until <= _now()
+        is_over = seen.until <= now()
         is_stale = version is not None and not agrees(version, remote)
         # Who is just asking the remote may have heard of what was there before the write.
         is_unsure = begun is not None and (remote is None or begun.etag != remote.etag)
@@ -224,9 +223,9 @@ class Turns:
         def clear(tx: Transaction) -> None:
             current = _cached(tx, bucket, key)
             if is_stale and version is not None and current is not None and current.seq == version.seq:
-                versions.delete(tx, bucket, key, _now())
+                versions.delete(tx, bucket, key, now())
             if is_unsure and begun is not None:
-                fills.drop(tx, begun.id, _now())
+                fills.drop(tx, begun.id, now())
             if is_over:
                 intents.clear(tx, log, key, seen)
 
@@ -235,7 +234,6 @@ class Turns:
 
 # What a remote refuses, and has not done: nothing has to be asked again.
 _UNCHANGED: Final = (errors.PreconditionFailed, errors.ConditionalRequestConflict)
-_SERVER_FAULT: Final = 500
 _DEFAULTS: Final = frozenset((("content-type", "binary/octet-stream"), ("content-type", "application/octet-stream")))
 
 
@@ -272,7 +270,3 @@ def _cached(tx: Reader, bucket: Bucket, key: str) -> Version | None:
         return versions.get(tx, bucket, key)
     except errors.NoSuchKey:
         return None
-
-
-def _now() -> int:
-    return time.time_ns() // 1000

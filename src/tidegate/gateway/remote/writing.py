@@ -21,12 +21,13 @@ from tidegate.catalog.abc import Reader, Transaction
 from tidegate.catalog.blobs import Composed, Existing, File, Inline
 from tidegate.catalog.uploads import Completed
 from tidegate.catalog.versions import NO_CHECKSUM, Draft
+from tidegate.clock import now
 from tidegate.gateway.permissions import authorise, authorised
 from tidegate.gateway.reading import read_blob
 from tidegate.gateway.remote.cached import attributes_of, version_of
 from tidegate.gateway.remote.turns import Turn
 from tidegate.gateway.remote.upstreams import remote_of
-from tidegate.gateway.rooms import Rooms, now
+from tidegate.gateway.rooms import Rooms, is_refusal
 from tidegate.model import EMPTY, STANDARD, Bucket, Principal, Version
 from tidegate.preconditions import ANY, Preconditions
 
@@ -42,7 +43,6 @@ PUT: Final = "s3:PutObject"
 DELETE: Final = "s3:DeleteObject"
 # Deletions that are under way at once for all requests: a fraction of the requests that an upstream makes.
 DELETES_AT_ONCE: Final = 16
-_SERVER_FAULT: Final = 500
 
 
 class Conditions(msgspec.Struct, frozen=True):
@@ -111,7 +111,7 @@ class Writing:
             version, is_kept = await self._through(target, put, commit)
         except errors.Error as error:
             # How a commit of ours failed is not always known: then a sweep judges.
-            if not is_there or error.status < _SERVER_FAULT or isinstance(error, errors.InsufficientStorage):
+            if not is_there or is_refusal(error):
                 await self._rooms.receiver.discard(draft.content)
             raise
         if not is_kept:

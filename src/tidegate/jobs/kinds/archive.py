@@ -19,12 +19,12 @@ from tidegate.catalog import uploads
 from tidegate.catalog.abc import Transaction
 from tidegate.catalog.jobs import Job
 from tidegate.catalog.uploads import Wanted
+from tidegate.clock import now
 from tidegate.gateway import packing
 from tidegate.gateway.assignments import Archive, ArchiveFormat
 from tidegate.gateway.body import PlainBody, body_of
 from tidegate.gateway.multipart import Expected, compose_parts
 from tidegate.gateway.receive import Received
-from tidegate.gateway.rooms import now
 from tidegate.jobs.kinds import walk
 from tidegate.jobs.kinds.members import MEMBERS, MemberError, Members
 from tidegate.jobs.kinds.opening import FIRST, FIRST_DIRECTORY, Opened, open_archive

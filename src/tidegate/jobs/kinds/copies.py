@@ -12,8 +12,8 @@ import msgspec
 from tidegate.catalog import copies
 from tidegate.catalog.abc import Transaction
 from tidegate.catalog.jobs import Job
+from tidegate.clock import now
 from tidegate.gateway.assignments import MakeCopies
-from tidegate.gateway.rooms import now
 from tidegate.jobs.run import Run, finished, source
 
 LOOK_SECONDS = 0.5

@@ -7,9 +7,9 @@ from functools import partial
 from tidegate.catalog import versions
 from tidegate.catalog.abc import Transaction
 from tidegate.catalog.jobs import Job
+from tidegate.clock import now
 from tidegate.gateway.assignments import Copy
 from tidegate.gateway.copying import draft_of_copy
-from tidegate.gateway.rooms import now
 from tidegate.gateway.selection import check_key
 from tidegate.jobs.kinds import walk
 from tidegate.jobs.run import Run, destination, source

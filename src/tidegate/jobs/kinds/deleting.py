@@ -7,8 +7,8 @@ from functools import partial
 from tidegate.catalog import versions
 from tidegate.catalog.abc import Transaction
 from tidegate.catalog.jobs import Job
+from tidegate.clock import now
 from tidegate.gateway.assignments import Delete
-from tidegate.gateway.rooms import now
 from tidegate.jobs.kinds import walk
 from tidegate.jobs.run import Run, source
 from tidegate.model import Version

@@ -9,8 +9,8 @@ from functools import partial
 from tidegate.catalog import eviction
 from tidegate.catalog.abc import Transaction
 from tidegate.catalog.jobs import Job
+from tidegate.clock import now
 from tidegate.gateway.assignments import Evict, Nothing
-from tidegate.gateway.rooms import now
 from tidegate.gateway.selection import Prefix
 from tidegate.jobs.eviction import evict as evict_by_watermarks
 from tidegate.jobs.kinds.walk import Spot, cursor, spot_of

@@ -7,13 +7,13 @@ from contextlib import aclosing
 
 from tidegate import errors
 from tidegate.catalog import versions
+from tidegate.clock import SECOND
 from tidegate.gateway.assignments import Archive
 from tidegate.gateway.packing import Item
 from tidegate.gateway.reading import LocalReading, Reading
 from tidegate.gateway.selection import Names, Prefix
 from tidegate.jobs.run import Run, source
 from tidegate.model import Bucket
-from tidegate.preconditions import SECOND
 
 # A part of an archive is done when it has so many members or bytes: as much as a kill makes us read again.
 MEMBERS = 5000

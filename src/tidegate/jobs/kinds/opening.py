@@ -14,6 +14,7 @@ import msgspec
 from tidegate import checksums, errors
 from tidegate.catalog import versions
 from tidegate.catalog.blobs import Composed, Content, Range
+from tidegate.clock import now
 from tidegate.gateway.archives import tar_end, zip_directory
 from tidegate.gateway.assignments import Archive, ArchiveFormat
 from tidegate.gateway.body import PlainBody
@@ -21,7 +22,6 @@ from tidegate.gateway.objects import DEFAULT_CHECKSUM
 from tidegate.gateway.packing import FOR_LATER, compressed
 from tidegate.gateway.reading import LocalReading, Reading
 from tidegate.gateway.receive import MD5
-from tidegate.gateway.rooms import now
 from tidegate.gateway.sources import Expanded, Stored
 from tidegate.jobs.kinds.parts import part_of, receive
 from tidegate.jobs.run import Run, destination

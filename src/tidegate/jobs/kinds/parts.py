@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from tidegate import checksums
+from tidegate.clock import now
 from tidegate.gateway.body import Body
 from tidegate.gateway.multipart import MAX_OBJECT_SIZE
 from tidegate.gateway.objects import DEFAULT_CHECKSUM
 from tidegate.gateway.receive import Received
-from tidegate.gateway.rooms import now
 from tidegate.jobs.run import Run, destination
 from tidegate.model import Part
 

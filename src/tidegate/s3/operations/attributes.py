@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tidegate import errors
+from tidegate.clock import SECOND
 from tidegate.gateway.reading import UNKNOWN
 from tidegate.model import ObjectPart, Version
-from tidegate.preconditions import SECOND
 from tidegate.s3 import fields, xml
 from tidegate.s3.call import Call, Response, whole_number, xml_response
 

@@ -7,11 +7,12 @@ from xml.etree.ElementTree import Element
 import msgspec
 
 from tidegate import errors
+from tidegate.asgi import Headers
 from tidegate.gateway.objects import Deletion
 from tidegate.names import MAX_KEY_BYTES
 from tidegate.preconditions import NONE, Preconditions
 from tidegate.s3 import fields, xml
-from tidegate.s3.call import SIZE_DIGITS, Call, Headers, Response, whole_number, xml_response
+from tidegate.s3.call import SIZE_DIGITS, Call, Response, whole_number, xml_response
 from tidegate.s3.payload import read_document
 
 # Amazon S3: keys in one request.

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tidegate import checksums, errors
+from tidegate.asgi import Headers
 from tidegate.gateway import Wanted
 from tidegate.gateway.multipart import Expected
 from tidegate.model import COMPOSITE, FULL_OBJECT
 from tidegate.s3 import fields, ranges, xml
-from tidegate.s3.call import SIZE_DIGITS, Call, Headers, Response, whole_number, xml_response
+from tidegate.s3.call import SIZE_DIGITS, Call, Response, whole_number, xml_response
 from tidegate.s3.operations.copying import checksum_algorithm
 from tidegate.s3.operations.listing import common_prefixes, encoding, owner, raw
 from tidegate.s3.operations.objects import MAX_PART_NUMBER

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Mapping
-from contextlib import aclosing
+from collections.abc import Awaitable, Mapping
 
 from tidegate import errors
+from tidegate.asgi import Headers, begun
+from tidegate.clock import SECOND
 from tidegate.gateway.reading import UNKNOWN, Reading, Span
 from tidegate.model import COMPOSITE, STANDARD, ObjectPart, Version
-from tidegate.preconditions import SECOND
 from tidegate.s3 import fields, ranges
-from tidegate.s3.call import SIZE_DIGITS, Call, Headers, Response, whole_number
+from tidegate.s3.call import SIZE_DIGITS, Call, Response, whole_number
 from tidegate.s3.payload import open_payload
 from tidegate.s3.target import CONTROL
 
@@ -90,7 +90,7 @@ async def _read(call: Call, *, with_body: bool) -> Response:
     if with_body and data is not None:
         return Response(status, headers, data if status == 200 else data[start : start + length])
     headers.append((b"content-length", b"%d" % length))
-    return Response(status, headers, await _begun(reading.stream(start, length)) if with_body else b"")
+    return Response(status, headers, await begun(reading.stream(start, length)) if with_body else b"")
 
 
 def object_headers(version: Version) -> Headers:
@@ -167,16 +167,3 @@ def _override(call: Call, headers: Headers) -> None:
         raise errors.InvalidArgument("A response header cannot have control characters in it.")
     headers[:] = [pair for pair in headers if pair[0].decode() not in overrides]
     headers += [(name.encode(), value.encode("utf-8", "replace")) for name, value in overrides.items()]
-
-
-async def _begun(stream: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    """The stream with its first piece already read: damage there is an error answer, not a broken connection."""
-    first = await anext(stream)
-
-    async def rest() -> AsyncGenerator[bytes, None]:
-        async with aclosing(stream):
-            yield first
-            async for piece in stream:
-                yield piece
-
-    return rest()
