@@ -17,7 +17,7 @@ import msgspec
 
 from benchmarks import machine, report, wrk
 from benchmarks.arena import Arena, Notebook, Options, say
-from benchmarks.measures import batch, large, scale, small, startup, versions
+from benchmarks.measures import batch, large, remote, repos, scale, small, startup, versions
 from benchmarks.servers import Launcher, Rclone, Server, Tidegate, find_rclone
 from benchmarks.values import MIB, Run
 
@@ -31,7 +31,9 @@ MEASURES: dict[str, Callable[[Arena], None]] = {
     "batch": batch.run,
     "scale": scale.run,
     "versions": versions.run,
+    "repos": repos.run,
     "large": large.run,
+    "remote": remote.run,
 }
 STARTUP = "startup"
 
@@ -70,7 +72,15 @@ def _options(given: argparse.Namespace) -> Options:
         connections=given.connections,
     )
     if given.quick:
-        quick = {"keys": (10_000, 100_000), "rounds": 1, "seconds": 1.0, "large": 128 * MIB, "versions": 10_000}
+        quick = {
+            "keys": (10_000, 100_000),
+            "rounds": 1,
+            "seconds": 1.0,
+            "large": 128 * MIB,
+            "versions": 10_000,
+            "prefetch": 2_000,
+            "commit": 20_000,
+        }
         every = msgspec.structs.replace(every, **quick)
     chosen = {name: getattr(given, name) for name in ("keys", "workers", "rounds", "seconds")}
     return msgspec.structs.replace(every, **{name: value for name, value in chosen.items() if value is not None})

@@ -35,6 +35,8 @@ class Options(msgspec.Struct, frozen=True):
     objects: int = 10_000
     large: int = 1024 * MIB
     versions: int = 100_000
+    prefetch: int = 10_000
+    commit: int = 500_000
 
 
 class Notebook:

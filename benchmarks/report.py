@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from benchmarks.targets import OURS, PEER, judge
-from benchmarks.values import MIB, MILLISECONDS, Result, Run, Sample, cost, rate, throughput
+from benchmarks.targets import OURS, judge
+from benchmarks.values import MIB, MILLISECONDS, REPOSITORY, Result, Run, Sample, cost, rate, throughput, weight
 
 Table = Sequence[Sequence[str]]  # the head, then the rows
 
@@ -43,7 +43,7 @@ def _peer_of(result: Result, results: Sequence[Result]) -> Result | None:
         (
             other
             for other in results
-            if other.server == PEER
+            if other.server != OURS
             and (other.measure, other.workers, other.keys) == (result.measure, result.workers, result.keys)
         ),
         None,
@@ -94,6 +94,52 @@ def _requests(results: Sequence[Result]) -> str:
         for result in results
     ]
     return _table([head, *rows])
+
+
+def _base(measure: str) -> str:
+    """What a measure of repositories is held against."""
+    kind, separator, rest = measure.partition(",")
+    if kind == "commit":
+        return f"PUT{separator}{rest}"
+    kind = measure.partition(" ")[0]
+    return f"{kind} at HEAD" if kind in {"GET", "LIST"} else ""
+
+
+def _repositories(results: Sequence[Result]) -> str:
+    """Commits beside plain PUTs, what is read of the past beside HEAD, and what is done one at a time."""
+    head = ["", "keys", "workers", "a second", "CPU µs each", "p50 ms", "p99 ms", "bytes each", "errors"]
+    rows = [[*head, "speed ratio", "CPU ratio"]]
+    for result in results:
+        measure = result.measure.removeprefix(REPOSITORY)
+        is_weight = any(sample.moved for sample in result.samples)
+        base = next(
+            (
+                other
+                for other in results
+                if (other.measure, other.workers, other.keys)
+                == (REPOSITORY + _base(measure), result.workers, result.keys)
+            ),
+            result,
+        )
+        times = [
+            _spread(result, rate, max),
+            _spread(result, cost, min),
+            _number(result.median(lambda sample: sample.p50) * MILLISECONDS),
+            _number(result.median(lambda sample: sample.p99) * MILLISECONDS),
+            "",
+        ]
+        rows.append(
+            [
+                measure,
+                f"{result.keys:,}" if result.keys else "",
+                str(result.workers),
+                *([""] * 4 + [_number(result.median(weight))] if is_weight else times),
+                str(sum(sample.errors for sample in result.samples)),
+                "" if base is result else _ratio(result.median(rate), base.median(rate)),
+                "" if base is result else _ratio(result.median(cost), base.median(cost)),
+            ]
+        )
+    return _table(rows)
 
 
 def _streams(results: Sequence[Result], md5: float) -> str:
@@ -182,17 +228,20 @@ def _machine(run: Run) -> str:
 
 def markdown(run: Run) -> str:
     """The whole report."""
-    streams = [result for result in run.results if any(sample.moved for sample in result.samples)]
-    moments = [result for result in run.results if result.measure.startswith(("start", "copy", "complete"))]
-    scale = [result for result in run.results if result.measure.endswith(" at scale")]
-    versions = [result for result in run.results if result.measure.endswith(" versions")]
+    repos = [result for result in run.results if result.measure.startswith(REPOSITORY)]
+    others = [result for result in run.results if not result.measure.startswith(REPOSITORY)]
+    streams = [result for result in others if any(sample.moved for sample in result.samples)]
+    moments = [result for result in others if result.measure.startswith(("start", "copy", "complete", "first byte"))]
+    scale = [result for result in others if result.measure.endswith(" at scale")]
+    versions = [result for result in others if result.measure.endswith(" versions")]
     apart = {id(result) for result in [*streams, *moments, *scale, *versions]}
-    small = [result for result in run.results if id(result) not in apart]
+    small = [result for result in others if id(result) not in apart]
     sections = [
         ("Small objects", _requests(small) if small else ""),
         ("Large buckets", _requests([*scale, *versions]) if scale or versions else ""),
         ("Growth", _growth(scale)),
         (f"Large objects ({run.large // MIB:,} MiB)", _streams(streams, run.machine.md5) if streams else ""),
+        ("Repositories", _repositories(repos) if repos else ""),
         ("One at a time", _moments(moments) if moments else ""),
         ("Targets", _verdicts(run)),
     ]

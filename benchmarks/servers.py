@@ -25,6 +25,7 @@ READY_TIMEOUT = 30.0  # seconds
 STOP_TIMEOUT = 30.0  # seconds: a server may have gigabytes to write back
 POLL = 0.001  # seconds between looks for the ready line, which bounds how exact a start-up time can be
 USER = "bench"
+ADMINISTRATOR = "bench-admin"  # who may use other people's buckets
 
 
 class Launcher(Protocol):
@@ -49,22 +50,26 @@ class Tidegate:
     ready = re.compile(r"^tidegate ready\b.*?(http://[^/\s,;]+)", re.MULTILINE)
     _run = (sys.executable, "-m", "tidegate")
     _access_key = re.compile(r"access[\s_-]*key(?:[\s_-]*id)?\W+([A-Za-z0-9]{16,128})\b", re.IGNORECASE)
-    _secret_key = re.compile(r"secret[\s_-]*(?:access[\s_-]*)?key\W+([A-Za-z0-9/+=_-]{32,})", re.IGNORECASE)
+    _secret_key = re.compile(r"secret[\s_-]*(?:access[\s_-]*)?key[^\w/+]+([A-Za-z0-9/+=_-]{32,})", re.IGNORECASE)
 
     def command(self, data: Path, workers: int) -> Sequence[str]:
         flags = ("--port", "0", "--repos-port", "off", "--auth", "on")
         return [*self._run, "serve", "--data", str(data), "--workers", str(workers), *flags]
 
     def environment(self, workers: int) -> Mapping[str, str]:  # noqa: ARG002 - the flag says it
-        return {}
+        return {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench", "AWS_REGION": "us-east-1"}
 
     def credentials(self, data: Path) -> Credentials:
-        """A new key of the user ``bench``, who is made if need be."""
-        subprocess.run([*self._run, "user", "add", USER, "--data", str(data)], capture_output=True, check=False)
+        return self.key_of(data, USER)
+
+    @classmethod
+    def key_of(cls, data: Path, user: str, *flags: str) -> Credentials:
+        """A new key of a user, who is made if need be, with these flags."""
+        subprocess.run([*cls._run, "user", "add", user, *flags, "--data", str(data)], capture_output=True, check=False)
         made = subprocess.run(
-            [*self._run, "key", "add", USER, "--data", str(data)], capture_output=True, text=True, check=False
+            [*cls._run, "key", "add", user, "--data", str(data)], capture_output=True, text=True, check=False
         )
-        access, secret = self._access_key.search(made.stdout), self._secret_key.search(made.stdout)
+        access, secret = cls._access_key.search(made.stdout), cls._secret_key.search(made.stdout)
         if made.returncode or not access or not secret:
             raise RuntimeError(f"`tidegate key add` printed no key: {made.stdout}{made.stderr}")
         return Credentials(access[1], secret[1])
@@ -97,6 +102,25 @@ class Rclone:
     def version(self) -> str:
         ran = subprocess.run([self._program, "version"], capture_output=True, text=True, check=False)
         return ran.stdout.partition("\n")[0]
+
+
+class Origin:
+    """Somebody else's store, at a distance: ``benchmarks.origin``. It takes any credentials and keeps nothing."""
+
+    name = "remote"
+    ready = re.compile(r"origin ready on (http://\S+)")
+
+    def command(self, data: Path, workers: int) -> Sequence[str]:  # noqa: ARG002 - it needs neither
+        return [sys.executable, "-m", "benchmarks.origin"]
+
+    def environment(self, workers: int) -> Mapping[str, str]:  # noqa: ARG002 - it is one process
+        return {}
+
+    def credentials(self, data: Path) -> Credentials:  # noqa: ARG002 - it looks at none
+        return Credentials("bench", "bench")
+
+    def version(self) -> str:
+        return "benchmarks.origin"
 
 
 def find_rclone() -> str | None:

@@ -15,6 +15,8 @@ MIB = 1024 * KIB
 MICROSECONDS = 1e6
 MILLISECONDS = 1e3
 MEGABYTE = 1e6
+# What measures of repositories are called begins so.
+REPOSITORY = "repo: "
 
 
 class Credentials(msgspec.Struct, frozen=True):
@@ -61,6 +63,11 @@ def latency(sample: Sample) -> float:
     return sample.p50
 
 
+def requests(sample: Sample) -> float:
+    """How many requests there were."""
+    return sample.requests
+
+
 def rate(sample: Sample) -> float:
     """Requests a second."""
     return sample.requests / sample.seconds if sample.seconds else 0.0
@@ -69,6 +76,11 @@ def rate(sample: Sample) -> float:
 def cost(sample: Sample) -> float:
     """Server CPU microseconds per request."""
     return sample.cpu / sample.requests * MICROSECONDS if sample.requests else 0.0
+
+
+def weight(sample: Sample) -> float:
+    """Bytes that one request moved, or left behind."""
+    return sample.moved / sample.requests if sample.requests else 0.0
 
 
 def throughput(sample: Sample) -> float:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import http.client
 import os
-import secrets
-import subprocess
-import sys
 from functools import partial
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import msgspec
 
-from benchmarks import client, load
+from benchmarks import client, load, native
 from benchmarks.arena import Arena, fill
 from benchmarks.measures.small import BUCKET, key
-from benchmarks.s3 import TIMEOUT, AnswerError
+from benchmarks.s3 import AnswerError
 from benchmarks.servers import USER
 from benchmarks.values import MIB, Outcome
 
@@ -30,25 +25,6 @@ END = 2 * BLOCK
 _BUFFER = bytearray(MIB)
 
 
-def _call(server: Server, method: str, path: str, message: object, token: str = "") -> http.client.HTTPResponse:
-    connection = http.client.HTTPConnection(urlsplit(server.endpoint).netloc, timeout=TIMEOUT)
-    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
-    connection.request(method, path, msgspec.json.encode(message), headers)
-    answer = connection.getresponse()
-    if answer.status != http.client.OK:
-        raise AnswerError(f"{method} {path}: {answer.status} {answer.read(1000).decode(errors='replace')}")
-    return answer
-
-
-def _token(server: Server) -> str:
-    """A token of the user who wrote the objects: AIStore's API, which has batches, knows no signatures."""
-    password = secrets.token_hex()
-    command = [sys.executable, "-m", "tidegate", "user", "password", USER, "--data", str(server.data)]
-    subprocess.run(command, input=f"{password}\n", capture_output=True, text=True, check=True)
-    with _call(server, "POST", f"/v1/users/{USER}", {"password": password}) as answer:
-        return str(msgspec.json.decode(answer.read())["token"])
-
-
 def _one_by_one(server: Server, targets: Sequence[str]) -> Outcome:
     outcome = client.drive(server.endpoint, "GET", iter(targets), connections=1)
     if outcome.errors or outcome.requests != len(targets):
@@ -60,7 +36,7 @@ def _batch(server: Server, token: str, keys: Sequence[str], size: int) -> None:
     message = {"in": [{"objname": name} for name in keys], "mime": ".tar", "strm": True}
     expected = len(keys) * (BLOCK + size + -size % BLOCK) + END
     found = 0
-    with _call(server, "GET", f"/v1/ml/moss/{BUCKET}", message, token) as answer:
+    with native.call(server, "GET", f"/v1/ml/moss/{BUCKET}", message, token) as answer:
         while count := answer.readinto(_BUFFER):
             found += count
     if found != expected:
@@ -75,7 +51,7 @@ def run(arena: Arena) -> None:
         if server.name != "tidegate":
             continue
         fill(server, BUCKET, keys, os.urandom(options.small))
-        signer, token = server.signer(), _token(server)
+        signer, token = server.signer(), native.log_in(server, USER)
         for _ in arena.rounds():
             targets = [signer.target("GET", f"/{BUCKET}/{name}") for name in keys]
             outcomes: list[Outcome] = []

@@ -88,9 +88,19 @@ class MissingRequestBody(Error):
     message = "Request body is empty."
 
 
+class NoSuchPath(Error):
+    status = 404
+    message = "There is nothing of that path in this API."
+
+
 class MethodNotAllowed(Error):
     status = 405
     message = "The specified method is not allowed against this resource."
+
+
+class UnsupportedMediaType(Error):
+    status = 415
+    message = "The body is not of a type that is taken here."
 
 
 class NotImplementedByServer(Error):
@@ -189,6 +199,14 @@ class AccessForbidden(Error):
 class InvalidAccessKeyId(Error):
     status = 403
     message = "The AWS Access Key Id you provided does not exist in our records."
+
+
+class UnknownToken(Error):
+    """A token is given as access key that is none, or no longer. It is nobody else's key either."""
+
+    code = "InvalidAccessKeyId"
+    status = 403
+    message = "The token that is given as access key is not valid: it may have expired, or been revoked."
 
 
 class SignatureDoesNotMatch(Error):
@@ -577,3 +595,131 @@ class ClusterAlreadyRegistered(Error):
     code = "EntityAlreadyExists"
     status = 409
     message = "The cluster is registered already."
+
+
+# --- versioned repositories -------------------------------------------------------------------------------------------
+
+
+class NoSuchProject(Error):
+    status = 404
+    message = "The specified project does not exist."
+
+
+class NoSuchRepo(Error):
+    """To S3 clients there is no bucket."""
+
+    code = "NoSuchBucket"
+    status = 404
+    message = "The specified bucket does not exist."
+
+
+class NoSuchBranch(NoSuchRepo):
+    """The repository has no branch or tag of that name."""
+
+
+class NoSuchCommit(NoSuchRepo):
+    """The repository has no commit of that id, or none on that branch."""
+
+
+class NoSuchTag(Error):
+    status = 404
+    message = "The specified tag does not exist."
+
+
+class ProjectExists(Error):
+    status = 409
+    message = "The project exists already."
+
+
+class RepoExists(Error):
+    status = 409
+    message = "The repository exists already."
+
+
+class RefExists(Error):
+    """A branch or a tag of that name is there: they share one space of names."""
+
+    status = 409
+    message = "The name is taken by a branch or a tag."
+
+
+class ProjectNotEmpty(Error):
+    status = 409
+    message = "The project still has repositories."
+
+
+class WriteToOutputBranch(Error):
+    """Source: Pachyderm's S3 gateway."""
+
+    status = 400
+    message = "You cannot write to an output branch"
+
+
+class BranchProtected(Error):
+    code = "AccessDenied"
+    status = 403
+    message = "The branch is protected: changes come to it by merges."
+
+
+class CommitFinished(Error):
+    status = 409
+    message = "The commit has already finished."
+
+
+class ParentNotFinished(Error):
+    """A commit is open on the branch."""
+
+    status = 409
+    message = "The parent commit has not been finished."
+
+
+class CommitInUse(Error):
+    """The commit cannot go: something else stands on it."""
+
+    status = 409
+    message = "The commit is in use."
+
+
+class BranchInUse(Error):
+    """The branch or repository cannot go, or be changed so: another branch depends on it."""
+
+    status = 409
+    message = "Another branch depends on it."
+
+
+class SourceChanged(Error):
+    """An object was brought in by reference, and is not what it was at its provider's any more."""
+
+    status = 409
+    message = "The object was brought in by reference, and has changed or gone where it is kept."
+
+
+class NoSuchHook(Error):
+    status = 404
+    message = "The specified hook does not exist."
+
+
+class NoSuchDelivery(Error):
+    status = 404
+    message = "The specified delivery does not exist, or is forgotten."
+
+
+class HookExists(Error):
+    status = 409
+    message = "The hook exists already."
+
+
+class HookRefused(Error):
+    """A hook that is asked before something is committed does not want it."""
+
+    code = "AccessDenied"
+    status = 403
+    message = "A hook refused it."
+
+
+class HookUnavailable(Error):
+    """A hook that is to be asked before something is committed does not answer. Nothing was committed."""
+
+    code = "ServiceUnavailable"
+    status = 503
+    message = "A hook that has to be asked does not answer."

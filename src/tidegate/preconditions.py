@@ -1,10 +1,14 @@
-"""Conditional requests: pure evaluation of If-Match and its kin, for reads, writes and copy sources.
+"""Conditional requests: pure parsing and evaluation of If-Match and its kin, for reads, writes and copy sources.
 
 Sources: RFC 9110 section 13 (fields, precedence), Amazon S3 user guide "Conditional requests".
 """
 
 from __future__ import annotations
 
+import calendar
+import time
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,6 +21,19 @@ if TYPE_CHECKING:
 
 
 ANY = "*"
+_FIELDS = frozenset({"if-match", "if-none-match", "if-modified-since", "if-unmodified-since"})
+
+
+def parse_http_date(value: str) -> int | None:
+    """Microseconds since the epoch; None for what is no date: conditions ignore it (RFC 9110 section 13.1.3)."""
+    try:
+        return calendar.timegm(parsedate_to_datetime(value).utctimetuple()) * SECOND
+    except (ValueError, TypeError, OverflowError):
+        pass
+    try:  # SDKs write ISO 8601 into the headers that are Amazon's own
+        return calendar.timegm(time.strptime(value.partition(".")[0].rstrip("Z"), "%Y-%m-%dT%H:%M:%S")) * SECOND
+    except ValueError:
+        return None
 
 
 def parse_etags(value: str) -> tuple[str, ...]:
@@ -96,6 +113,35 @@ class Preconditions(msgspec.Struct, frozen=True):
 
 
 NONE = Preconditions()
+
+
+def of_headers(headers: Mapping[str, str], prefix: str = "") -> Preconditions:
+    """The conditions of a read or write, in headers by lower-case name; with a prefix, those of a copy's or rename's
+    source.
+    """
+    if not prefix and _FIELDS.isdisjoint(headers):  # most requests
+        return NONE
+    match, none_match = headers.get(f"{prefix}if-match"), headers.get(f"{prefix}if-none-match")
+    since, unmodified = headers.get(f"{prefix}if-modified-since"), headers.get(f"{prefix}if-unmodified-since")
+    if match is None and none_match is None and since is None and unmodified is None:
+        return NONE
+    return Preconditions(
+        parse_etags(match) if match is not None else None,
+        parse_etags(none_match) if none_match is not None else None,
+        parse_http_date(since) if since is not None else None,
+        parse_http_date(unmodified) if unmodified is not None else None,
+    )
+
+
+def if_range_holds(condition: str | None, version: Version) -> bool:
+    """Whether a range may be answered in part: If-Range, if it is given, names the object as it is (RFC 9110 section
+    13.1.5).
+    """
+    if condition is None:
+        return True
+    if (date := parse_http_date(condition)) is not None:
+        return version.modified // SECOND * SECOND == date
+    return condition.strip().strip('"') == version.etag
 
 
 def _matches(tags: tuple[str, ...], etag: str) -> bool:

@@ -444,8 +444,17 @@ def test_inventories_are_refused_by_the_sdk_too(bucket: Bucket) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"{", b"[]", b'"list"', b'{"action": 5}', b"\xff", b'{"action":"list","value":{"prefix":"\\ud800"}}', b"[" * 5000],
-    ids=["cut", "list", "text", "number", "bytes", "surrogate", "deep"],
+    [
+        b"{",
+        b"[]",
+        b'"list"',
+        b'{"action": 5}',
+        b"\xff",
+        b'{"action": "\xff"}',
+        b'{"action":"list","value":{"prefix":"\\ud800"}}',
+        b"[" * 5000,
+    ],
+    ids=["cut", "list", "text", "number", "bytes", "bytes in text", "surrogate", "deep"],
 )
 def test_a_message_that_is_none_is_a_clients_error(server: Server, http: requests.Session, body: bytes) -> None:
     """Whatever comes as a message, the server does not fail over it."""

@@ -177,13 +177,13 @@ def test_group_of_our_own_has_nothing_to_evict(bucket: Bucket, server: ServerPro
 
 
 def test_what_another_provider_keeps_is_not_implemented(client: Client, server: ServerProcess) -> None:
-    """Jobs on a bucket of a cloud are refused in so many words."""
+    """An archive in a bucket of a cloud is refused in so many words."""
     name = new_name()
     act(server, "POST", name, "create-bck", provider="aws", dont_head_remote_bck="true").raise_for_status()
     cloud = client.bucket(name, provider="aws")
     group = cloud.objects(obj_names=["a"])
     with pytest.raises(AISError) as caught:
-        group.delete()
+        group.archive("a.tar")
     assert caught.value.status_code == 501
 
 

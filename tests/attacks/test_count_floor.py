@@ -27,6 +27,7 @@ FLOOR = {
     "test_presigned_urls": 13,
     "test_protocol_confusion": 12,
     "test_replayed_requests": 8,
+    "test_server_side_requests": 12,
     "test_session_rights": 10,
     "test_tokens": 10,
     "test_unknown_subresources": 9,
@@ -35,10 +36,11 @@ FLOOR = {
 }
 
 # The groups of attacks that are guarded here, each by a module of its own.
-GROUPS = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 15, 16, 18, 21, 22, 26}
+GROUPS = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 15, 16, 18, 21, 22, 24, 26}
 
 # Advisories about other servers, each with a test that bears its name.
 ADVISORIES = {
+    "cve_2021_21287",  # a request to an address that a client named
     "cve_2022_47950",  # external entities in S3's documents
     "cve_2023_28432",  # the environment, told to whoever asked
     "cve_2024_24747",  # an account that made itself an administrator
@@ -55,7 +57,9 @@ ADVISORIES = {
     "cve_2026_39360",  # a part copied from what may not be read
     "cve_2026_40344",  # the same through an archive upload
     "cve_2026_54917",  # one bucket in the path authorised, another read
+    "cve_2026_73080",  # objects fetched from anywhere for anybody
     "ghsa_3ppv",  # a named version read with less than it takes
+    "ghsa_gx4c",  # credentials that went along with a redirect
     "ghsa_5qfg",  # a token service that asked nobody who they are
     "ghsa_v2ch_c8v8_fgr7",  # malformed chunks
     "ghsa_x298",  # versions listed to who may not list

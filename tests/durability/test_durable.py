@@ -132,6 +132,32 @@ def test_commit_is_synced_before_it_is_acknowledged(tmp_path: Path, disk: Disk) 
 
 
 @needs_proc
+def test_what_need_not_be_durable_does_not_wait(tmp_path: Path, disk: Disk) -> None:
+    """A write that may be lost in a power cut is not synced; one that may not makes durable all that was before it, and
+    those that it is committed with.
+    """
+
+    def create(catalog: SQLite, name: str, *, durable: bool) -> Awaitable[object]:
+        return catalog.write(partial(buckets.create, name=name, owner="", region="", now=0), durable=durable)
+
+    async def run() -> None:
+        catalog = SQLite(tmp_path)
+        disk.events.clear()
+        for name in ("one", "two"):
+            await create(catalog, name, durable=False)
+        assert not [path for what, path in disk.events if what == "sync"]
+        assert disk.unsynced() == {str(tmp_path / "catalog.db-wal")}
+        await create(catalog, "three", durable=True)
+        assert disk.unsynced() == set()
+        await asyncio.gather(*(create(catalog, f"many-{number}", durable=number == 7) for number in range(16)))
+        await create(catalog, "last", durable=True)
+        assert disk.unsynced() == set()
+        await catalog.close()
+
+    asyncio.run(run())
+
+
+@needs_proc
 def test_relaxed_leaves_syncing_to_the_system(tmp_path: Path, disk: Disk) -> None:
     """Where durability is relaxed no write waits for the disk."""
 

@@ -8,18 +8,22 @@ import pytest
 import requests
 
 from tests.cli.command import tidegate
+from tests.robots import robot_token
 from tidegate.testing import ServerProcess, serve
 
 PASSWORD = "pass word"
 
 
 class Place:
-    """The server. ``alice`` and ``bob`` are users without roles, who own what they make; each has a token."""
+    """The server. ``alice`` and ``bob`` are users without roles, who own what they make, and so does the robot ``ci``;
+    each has a token.
+    """
 
     def __init__(self, server: ServerProcess) -> None:
         self.server = server
         self.alice = self.token("alice")
         self.bob = self.token("bob")
+        self.robot = robot_token(server.data, "ci")
 
     def token(self, name: str) -> str:
         """A token of a user, who is made if need be."""
@@ -42,9 +46,9 @@ class Place:
 @pytest.fixture(scope="session")
 def place() -> Iterator[Place]:
     """The server with its users. Its log must have no token in it in the end."""
-    with serve(auth=True, repos_port=None, access_log=True, log_level="debug") as server:
+    with serve(auth=True, access_log=True, log_level="debug") as server:
         found = Place(server)
         yield found
         assert "Traceback" not in server.log
-        for secret in (found.alice, found.bob, PASSWORD):
+        for secret in (found.alice, found.bob, found.robot, PASSWORD):
             assert secret not in server.log

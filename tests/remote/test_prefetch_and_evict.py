@@ -26,7 +26,7 @@ from tidegate.gateway.receive import inline
 from tidegate.gateway.selection import Names, Prefix, Selection, parse_template
 from tidegate.jobs import eviction, garbage
 from tidegate.jobs.eviction import Disk
-from tidegate.jobs.kinds import evicting, prefetching
+from tidegate.jobs.kinds import apart, evicting
 from tidegate.model import EMPTY, EVERYONE, STANDARD, Attributes
 from tidegate.names import BucketName
 from tidegate.properties import spans
@@ -218,8 +218,8 @@ def test_a_prefetch_is_gone_on_with(
     keys = [f"k-{number}" for number in range(10, 40)]
     for key in keys:
         pair.s3_there.put_object(Bucket=bucket, Key=key, Body=b"x" * 10)
-    monkeypatch.setattr(prefetching, "WINDOW", 4)
-    monkeypatch.setattr(prefetching, "PAGE", 7)
+    monkeypatch.setattr(apart, "WINDOW", 4)
+    monkeypatch.setattr(apart, "PAGE", 7)
 
     async def run() -> None:
         power = Power(monkeypatch)
@@ -245,8 +245,8 @@ def test_a_prefetch_that_is_stopped_reads_no_more(
     pair: Pair, way: Proxy, seen: str, theirs: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is under way is broken off, and what waits is never asked for."""
-    monkeypatch.setattr(prefetching, "AT_ONCE", 2)
-    monkeypatch.setattr(prefetching, "STEP_SECONDS", 0.01)
+    monkeypatch.setattr(apart, "AT_ONCE", 2)
+    monkeypatch.setattr(apart, "STEP_SECONDS", 0.01)
 
     async def run() -> None:
         async with opened(tmp_path) as gateway:

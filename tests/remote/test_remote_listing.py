@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.cli.ais.command import Ais
 from tests.remote.conftest import Pair, new_name
 
 KEYS = (
@@ -153,3 +155,68 @@ def test_access_is_held_to(pair: Pair, bucket: str) -> None:
             act()
         assert caught.value.response["Error"]["Code"] == "AccessDenied"
     assert pair.there(bucket, "key") is None
+
+
+# --- comparing -------------------------------------------------------------------------------------------------------
+
+DIFF = 1 << 12
+CHANGED, GONE, IS_CACHED, IS_DIRECTORY = 1 << 10, 1 << 11, 1 << 6, 1 << 8
+
+
+@pytest.fixture
+def diverged(pair: Pair) -> str:
+    """A bucket of which some is cached that is the same at the remote, some that has changed, and some that is gone."""
+    bucket = pair.create(new_name())
+    for key in ("changed", "gone/1", "gone/2", "same", "x/same"):
+        pair.s3.put_object(Bucket=bucket, Key=key, Body=b"content")
+    pair.s3_there.put_object(Bucket=bucket, Key="changed", Body=b"Content")
+    for key in ("gone/1", "gone/2"):
+        pair.s3_there.delete_object(Bucket=bucket, Key=key)
+    pair.s3_there.put_object(Bucket=bucket, Key="new", Body=b"new")
+    return bucket
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 1000])
+def test_a_bucket_is_compared_with_its_remote(pair: Pair, diverged: str, size: int) -> None:
+    """Whatever the size of pages, each object is there once: the same, changed, gone, or not cached."""
+    found: list[tuple[str, int]] = []
+    token = ""
+    while True:
+        message = {"flags": str(DIFF), "pagesize": size, "continuation_token": token, "props": "name,size,cached"}
+        page = pair.act("GET", diverged, "list", message).json()
+        found += [(entry["name"], entry.get("flags", 0)) for entry in page["entries"] or ()]
+        token = page["continuation_token"]
+        if not token:
+            break
+    assert found == [
+        ("changed", IS_CACHED | CHANGED), ("gone/1", IS_CACHED | GONE), ("gone/2", IS_CACHED | GONE), ("new", 0),
+        ("same", IS_CACHED), ("x/same", IS_CACHED),
+    ]  # fmt: skip
+
+
+def test_a_comparison_is_narrowed(pair: Pair, diverged: str) -> None:
+    """A prefix, directories, and what is cached or not, leave out what they do in any listing."""
+    assert set(pair.listed(diverged, flags=str(DIFF), prefix="g")) == {"gone/1", "gone/2"}
+    assert set(pair.listed(diverged, flags=str(DIFF | CACHED))) == {"changed", "gone/1", "gone/2", "same", "x/same"}
+    assert set(pair.listed(diverged, flags=str(DIFF | NOT_CACHED))) == {"new"}
+    flat = pair.listed(diverged, flags=str(DIFF | 1 << 11))
+    assert {name: entry.get("flags", 0) for name, entry in flat.items() if name.endswith("/")} == {"x/": IS_DIRECTORY}
+    mine = new_name()
+    pair.s3.create_bucket(Bucket=mine)
+    answer = pair.act("GET", mine, "list", {"flags": str(DIFF)}, "ais")
+    assert (answer.status_code, "nothing to be compared" in answer.json()["message"]) == (400, True)
+
+
+def test_ls_diff_prints_what_differs(pair: Pair, diverged: str, tmp_path: Path) -> None:
+    """``ais ls --diff`` says of each object whether it is cached, and in STATUS how that compares."""
+    ais = Ais(pair.ours, tmp_path, {})
+    lines = ais("ls", f"s3://{diverged}", "--diff").output.splitlines()
+    assert [line.split() for line in lines] == [
+        ["NAME", "SIZE", "CACHED", "STATUS"],
+        ["changed", "7B", "yes", "version-changed"],
+        ["gone/1", "7B", "yes", "deleted"],
+        ["gone/2", "7B", "yes", "deleted"],
+        ["new", "3B", "no", "ok"],
+        ["same", "7B", "yes", "ok"],
+        ["x/same", "7B", "yes", "ok"],
+    ]

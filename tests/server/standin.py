@@ -123,4 +123,4 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         return {"buckets": 1, "objects": 2, "bytes": 3}
 
     door = Door(settings.home)
-    yield House(door, door, check, stats)
+    yield House(door, door, door, check, stats)

@@ -23,12 +23,18 @@ BODY = b"the body"
 
 
 async def echo(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
-    """Answers with the status in the path, the headers in the query, and the body in two pieces."""
+    """Answers with the status in the path, the headers in the query, and the body in two pieces; under ``/whole``, in
+    one message with the headers.
+    """
     del receive
     pairs = parse_qsl(scope["query_string"].decode(), keep_blank_values=True, encoding="latin-1")
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in pairs]
-    status = int(scope["raw_path"][1:])
+    place, _, number = scope["raw_path"].rpartition(b"/")
+    status = int(number)
     body = b"" if status in {204, 304} else BODY
+    if place == b"/whole":
+        await send({"type": asgi.ANSWER, "status": status, "headers": headers, "body": body})
+        return
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body[:3], "more_body": True})
     await send({"type": "http.response.body", "body": body[3:]})
@@ -45,7 +51,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
     async def stats() -> dict[str, int]:
         return {}
 
-    yield House(echo, echo, check, stats)
+    yield House(echo, echo, echo, check, stats)
 
 
 @pytest.fixture(scope="module")
@@ -60,16 +66,18 @@ def asked(target: str, method: str = "GET", version: str = "1.1") -> str:
     return f"{method} {target} HTTP/{version}\r\nHost: a\r\n\r\n"
 
 
+@pytest.mark.parametrize("place", ["", "/whole"])
 @pytest.mark.parametrize("name", ["a%20b", "a:b", "a%0D%0Ab", "a%00", "a%09", "%E9", 'a"', "(a)"])
-def test_a_name_that_no_header_can_have_is_not_sent(server: Server, name: str) -> None:
+def test_a_name_that_no_header_can_have_is_not_sent(server: Server, name: str, place: str) -> None:
     """Nothing is sent of an answer with such a header, and the connection ends."""
-    assert exchange(server.port, asked(f"/200?content-length=8&{name}=value")) == b""
+    assert exchange(server.port, asked(f"{place}/200?content-length=8&{name}=value")) == b""
 
 
+@pytest.mark.parametrize("place", ["", "/whole"])
 @pytest.mark.parametrize("value", ["a%0D%0AX-Evil:%201", "%0D", "%0A", "a%00b", "a%01", "a%7F", "%0D%0A%0D%0Abody"])
-def test_attack_a_value_never_becomes_another_header_or_a_body(server: Server, value: str) -> None:
+def test_attack_a_value_never_becomes_another_header_or_a_body(server: Server, value: str, place: str) -> None:
     """Nothing is sent of an answer with a control character in a header, and the connection ends."""
-    assert exchange(server.port, asked(f"/200?content-length=8&x-a={value}")) == b""
+    assert exchange(server.port, asked(f"{place}/200?content-length=8&x-a={value}")) == b""
 
 
 def test_headers_arrive_as_they_were_given(server: Server) -> None:
@@ -95,12 +103,35 @@ def test_a_body_of_unknown_length_is_chunked(server: Server) -> None:
             assert response.read() == BODY
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_an_answer_in_one_message_is_as_one_in_pieces(server: Server, method: str) -> None:
+    """Headers and body arrive, HEAD has no body, and the connection can be used again."""
+    with connect(server.port) as connection:
+        for _ in range(2):
+            connection.send(asked("/whole/200?content-length=8&x-a=1", method))
+            response = connection.response(method)
+            assert (response.status, response.getheader("x-a")) == (200, "1")
+            assert response.getheader("content-length") == "8"
+            assert response.body() == (BODY if method == "GET" else b"")
+
+
+def test_an_answer_in_one_message_keeps_step_with_a_body_that_was_not_read(server: Server) -> None:
+    """What is left of the request's body is not taken for the next request."""
+    with connect(server.port) as connection:
+        connection.send("PUT /whole/200?content-length=8 HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n")
+        response = connection.response("PUT")
+        assert response.body() == BODY
+        connection.send("GET /" + asked("/whole/200?content-length=8"))
+        assert connection.response().body() == BODY
+
+
+@pytest.mark.parametrize("place", ["", "/whole"])
 @pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 204), ("GET", 304)])
-def test_an_answer_without_a_body_has_no_framing(server: Server, method: str, status: int) -> None:
+def test_an_answer_without_a_body_has_no_framing(server: Server, method: str, status: int, place: str) -> None:
     """HEAD, 204 and 304 have no body and say of none how it is framed."""
     with connect(server.port) as connection:
         for _ in range(2):
-            connection.send(asked(f"/{status}", method))
+            connection.send(asked(f"{place}/{status}", method))
             response = connection.response(method)
             assert response.status == status
             assert response.getheader("transfer-encoding") is None
@@ -118,8 +149,9 @@ def test_a_connection_that_ends_says_so(server: Server, target: str, version: st
     assert body == BODY
 
 
+@pytest.mark.parametrize("place", ["", "/whole"])
 @pytest.mark.parametrize("length", [7, 9])
-def test_a_body_of_another_length_than_announced_breaks_the_connection(server: Server, length: int) -> None:
+def test_a_body_of_another_length_than_announced_breaks_the_connection(server: Server, length: int, place: str) -> None:
     """A client cannot take what it got for the whole, nor the rest for the next answer."""
-    received = exchange(server.port, asked(f"/200?content-length={length}"))
+    received = exchange(server.port, asked(f"{place}/200?content-length={length}"))
     assert len(received.partition(b"\r\n\r\n")[2]) != length

@@ -405,6 +405,25 @@ def test_idle_connection_between_requests_is_kept(server: Server, impatient: Non
         assert seen(connection)["raw_path"] == "/describe/good"
 
 
+def test_connection_without_requests_is_closed_in_the_end(
+    server: Server, impatient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pooled connection that nobody uses any more is not kept for ever."""
+    monkeypatch.setattr(protocol, "KEEP_ALIVE_SECONDS", 0.2)
+    with connect(server.port) as connection:
+        connection.send(GOOD)
+        assert seen(connection)["raw_path"] == "/describe/good"
+        assert connection.is_closed()
+
+
+def test_silence_before_an_answer_is_not_idle(server: Server, impatient: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long an answer takes, its connection is not taken for one that nobody uses."""
+    monkeypatch.setattr(protocol, "KEEP_ALIVE_SECONDS", 0.1)
+    with connect(server.port) as connection:
+        connection.send("PUT /sleep?seconds=0.8 HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello")
+        assert connection.answer() == (200, b"slept")
+
+
 # --- packets ---------------------------------------------------------------------------------------------------------
 
 

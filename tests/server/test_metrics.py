@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.telemetry import folder
-from tidegate.telemetry.metrics import GROUP_BOUNDS, Metrics, Tally, observe_group_commit
+from tidegate.telemetry.metrics import GROUP_BOUNDS, Metrics, observe_group_commit
+from tidegate.telemetry.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

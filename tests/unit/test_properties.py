@@ -53,6 +53,7 @@ def test_net_http_is_in_the_order_of_the_guide() -> None:
         ({"access": "ro"}, "access", "771"),
         ({"access": 771}, "access", "771"),
         ({"features": "Fsync-PUT"}, "features", "16"),
+        ({"features": "S3-Presigned-Request"}, "features", "512"),
         ({"backend_bck": "aws://b"}, "backend_bck.provider", "aws"),
         ({"backend_bck": {"name": "b", "provider": "s3"}}, "backend_bck.provider", "aws"),
         ({"extra.aws.endpoint": "http://localhost:1"}, "extra.aws.endpoint", "http://localhost:1"),
@@ -194,3 +195,38 @@ def test_any_change_is_made_or_refused(changes: dict[str, object]) -> None:
     """Nothing but a refusal comes of what no client of AIStore sends."""
     with suppress(errors.InvalidArgument):
         change(BUCKET, changes)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("", ""),
+        ("http://host/a@b", "http://host/a@b"),
+        ("https://user:secret@host:8443/data", "https://*****@host:8443/data"),
+        ("https://token@host", "https://*****@host"),
+        ("https://us@er:sec@ret@[::1]/", "https://*****@[::1]/"),
+        ("user:secret@host", "*****"),
+        ("http://[secret@", "*****"),
+    ],
+)
+def test_a_url_is_shown_without_credentials(url: str, shown: str) -> None:
+    """Whoever sees a bucket's properties sees where it is, and not who we are there; setting that changes nothing."""
+    tree = change(BucketProperties(), {"extra.http.original_url": url})
+    assert tree.extra.http.original_url == url
+    assert present(tree)["extra"]["http"]["original_url"] == shown  # type: ignore[index]
+    assert change(tree, {"extra": {"http": {"original_url": shown}}}) == tree
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("extra.aws.endpoint", "http://key:verysecret@host:9000"),
+        ("extra.gcp.application_creds", '{"private_key": "verysecret"}'),
+        ("extra.gcp.application_creds", "-----BEGIN PRIVATE KEY-----\nverysecret"),
+    ],
+)
+def test_a_credential_where_none_belongs_is_refused(name: str, value: str) -> None:
+    """It would be shown with the bucket's properties; the refusal does not show it either."""
+    with pytest.raises(errors.InvalidArgument) as caught:
+        change(BucketProperties(), {name: value})
+    assert "verysecret" not in str(caught.value)

@@ -434,6 +434,57 @@ def test_nothing_is_remembered_while_names_change(tmp_path: Path) -> None:
     assert run(tmp_path, story) == [1, 2, 2]
 
 
+def test_what_transactions_recall(tmp_path: Path) -> None:
+    """Transactions remember a name like readers do; one that changes names sees what it wrote itself."""
+
+    def recall(tx: Transaction) -> int | None:
+        return tx.recall("n", get("n"))
+
+    def change_and_recall(tx: Transaction) -> int | None:
+        change("n", 4)(tx)
+        return recall(tx)
+
+    def change_and_fail(tx: Transaction) -> None:
+        change_and_recall(tx)
+        raise errors.InvalidRequest
+
+    async def main() -> list[int | None]:
+        ours, other = SQLite(tmp_path, durable=False), SQLite(tmp_path, durable=False)
+        await ours.write(change("n", 1))
+        seen = [await ours.write(recall)]
+        await ours.write(put("n", 2))  # does not say so
+        seen.append(await ours.write(recall))
+        await other.write(change("n", 3))
+        seen.append(await ours.write(recall))
+        with pytest.raises(errors.InvalidRequest):
+            await ours.write(change_and_fail)
+        seen.append(await ours.write(recall))
+        # One group: who comes after a change sees it.
+        seen += await asyncio.gather(ours.write(recall), ours.write(change_and_recall), ours.write(recall))
+        seen.append(await ours.write(recall))
+        await ours.close()
+        await other.close()
+        return seen
+
+    assert asyncio.run(main()) == [1, 1, 3, 3, 3, 4, 4, 4]
+
+
+def test_transactions_remember_nothing_while_names_change(tmp_path: Path) -> None:
+    """Where a writer died over a change of names, every transaction reads."""
+
+    async def story(catalog: SQLite) -> list[int | None]:
+        await catalog.write(put("n", 1))
+        generation = Generation(tmp_path)
+        generation.begin()
+        seen = [await catalog.write(lambda tx: tx.recall("n", get("n")))]
+        await catalog.write(put("n", 2))
+        seen.append(await catalog.write(lambda tx: tx.recall("n", get("n"))))
+        generation.close()
+        return seen
+
+    assert run(tmp_path, story) == [1, 2]
+
+
 # --- several processes -----------------------------------------------------------------------------------------------
 
 

@@ -14,7 +14,7 @@ from tests.upstream.remotes import IMPATIENT, Remote, pieces, read, run
 from tidegate import errors
 from tidegate.names import BucketName
 from tidegate.properties.tree import Extra, ExtraAWS
-from tidegate.upstream import amazon, open_upstream, s3
+from tidegate.upstream import amazon, open_upstream, s3, s3_parts
 from tidegate.upstream.amazon import Account, account, place
 from tidegate.upstream.wire import Origin, Request
 
@@ -179,7 +179,7 @@ def test_a_region_that_is_none_is_not_believed(s3_remote: Remote) -> None:
 def test_what_is_too_large_to_copy_is_copied_in_parts(s3_remote: Remote, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over the limit of one request, a copy is as whole, and as well described."""
     monkeypatch.setattr(s3, "MAX_COPY", 6 * 1024**2)
-    monkeypatch.setattr(s3, "COPY_PART", 5 * 1024**2)
+    monkeypatch.setattr(s3_parts, "COPY_PART", 5 * 1024**2)
 
     async def story() -> None:
         upstream = s3_remote.open(s3_remote.new_bucket())

@@ -60,6 +60,26 @@ def test_conditions_are_on_generations(emulator: Remote) -> None:
         assert f"&ifGenerationMatch={first.version_id}" in between.seen[1].target
         with pytest.raises(errors.NoSuchKey):
             await upstream.put("absent", pieces(b"2"), if_match=first.etag)
+        second = await upstream.head("key")
+        between.seen.clear()
+        with pytest.raises(errors.PreconditionFailed):
+            await upstream.delete("key", if_match="0" * 32)
+        assert [seen.method for seen in between.seen] == ["GET"]
+        await upstream.delete("key", if_match=second.etag)
+        assert f"?ifGenerationMatch={second.version_id}" in between.seen[-1].target
+
+    through(emulator, story)
+
+
+@pytest.mark.parametrize("key", [".", "..", "two\nlines", "two\rlines"])
+def test_a_key_that_cannot_be_is_not_written(emulator: Remote, key: str) -> None:
+    """What could not be read or deleted again is refused before the remote hears of it."""
+
+    async def story(between: Proxy, upstream: Upstream) -> None:
+        for body in ([b"1"], LARGE):
+            with pytest.raises(errors.UnrepresentableKey):
+                await upstream.put(key, pieces(*body))
+        assert not between.seen
 
     through(emulator, story)
 

@@ -111,7 +111,7 @@ class Door:
             return EVERYONE
         if handler in OPEN:
             return ANONYMOUS
-        principal = await authn.authenticate(self._gateway, request)
+        principal = await self._gateway.accounts.authenticate(request.headers.getlist("authorization"))
         scope[ACCESS_KEY] = principal.name
         return principal
 

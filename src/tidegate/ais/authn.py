@@ -1,4 +1,4 @@
-"""AuthN: AIStore's server for users, roles and tokens, on the main port; and who a token speaks for.
+"""AuthN: AIStore's server for users, roles and tokens, on the main port.
 
 Source: AIStore, ``api/authn`` and its Python SDK; paths are those of its own server.
 """
@@ -9,44 +9,21 @@ import re
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-from starlette.requests import Request
 from starlette.responses import Response
 
 from tidegate import errors
 from tidegate.ais.call import Call, decode
 from tidegate.gateway.accounts import ALGORITHM, MAX_LIFETIME, Account, BucketRule, ClusterRule, Registration, Role
-from tidegate.model import Principal
 
 if TYPE_CHECKING:
     from tidegate.ais.app import Handler
-    from tidegate.gateway import Gateway
 
 # A message has a password, or a user's roles: each of those as long as it can be. Anybody may send one.
 MAX_LOGIN: Final = 16 * 1024
 MAX_MESSAGE: Final = 1024 * 1024
 
 NANOSECONDS: Final = 1_000_000_000
-# What Authorization has to say. The scheme's name has no case (RFC 9110 section 11.1); a token is RFC 6750's.
-_BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/-]+=*) *", re.IGNORECASE)
 _DURATION = re.compile(r"(?=.)(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?")
-
-
-async def authenticate(gateway: Gateway, request: Request) -> Principal:
-    """Who a request's token speaks for. Raises ``Unauthorized``, with the words that AIStore's clients know."""
-    given = request.headers.getlist("authorization")
-    if not given:
-        raise errors.Unauthorized("token required")
-    matched = _BEARER.fullmatch(given[0])
-    if len(given) > 1 or matched is None:
-        raise errors.Unauthorized("invalid token")
-    try:
-        return await gateway.accounts.recognise(matched[1])
-    except errors.ExpiredToken:
-        raise errors.Unauthorized("token expired") from None
-    except errors.RevokedToken:
-        raise errors.Unauthorized("token revoked") from None
-    except errors.InvalidToken:
-        raise errors.Unauthorized("invalid token") from None
 
 
 # --- messages --------------------------------------------------------------------------------------------------------

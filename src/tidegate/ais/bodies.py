@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 
 from starlette.requests import Request
 
-from tidegate import checksums, errors
+from tidegate import asgi, checksums, errors
 from tidegate.gateway.appends import bad_checksum
 from tidegate.model import EMPTY
 
@@ -45,30 +45,12 @@ class NativeBody:
 
     def __init__(self, request: Request, expected: tuple[str, str] | None) -> None:
         self._receive = request.receive
-        length = request.headers.get("content-length")
-        if length is None and "transfer-encoding" not in request.headers:
-            length = "0"
-        self.size = None if length is None else int(length)  # the server has let nothing through but digits
+        self.size = asgi.body_size(request.headers)
         self._expected = expected
         self.algorithms: Sequence[str] = [] if expected is None else [checksums.DIGESTS[expected[0]]]
 
-    async def __aiter__(self) -> AsyncIterator[bytes | memoryview]:
-        left = self.size
-        if left == 0:
-            return
-        more = True
-        while more:
-            message = await self._receive()
-            if message["type"] != "http.request":
-                raise errors.ClientDisconnected
-            data: bytes = message.get("body", b"")
-            more = message.get("more_body", False)
-            if data:
-                if left is not None:
-                    left -= len(data)
-                yield data
-        if left:
-            raise errors.IncompleteBody
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return asgi.body(self._receive, self.size)
 
     def verify(self, digests: Mapping[str, bytes]) -> Mapping[str, str]:
         if self._expected is not None:

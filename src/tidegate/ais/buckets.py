@@ -51,8 +51,7 @@ async def list_buckets(call: Call) -> Response:
     """All buckets that the caller may list, of one provider and namespace where the query names them."""
     action = await call.action()
     if action.action == "summary-bck":
-        ours = [bucket.identity for bucket in await _buckets(call) if not bucket.is_elsewhere]
-        return await summaries.summarise(call, action, ours)
+        return await summaries.summarise(call, action, [bucket.identity for bucket in await _buckets(call)])
     if action.action not in {"list", ""}:
         raise _unknown("GET", action.action)
     known = [bucket.identity for bucket in await _buckets(call)]

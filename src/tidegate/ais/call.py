@@ -81,7 +81,7 @@ def decode(data: bytes | msgspec.Raw, kind: type[T]) -> T:
     """JSON as a value of a type. Raises ``InvalidArgument``."""
     try:
         return msgspec.json.decode(data, type=kind, strict=False)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also bytes that are no UTF-8
         raise errors.InvalidArgument(f"the message is not what it should be: {error}") from None
 
 

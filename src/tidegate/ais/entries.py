@@ -17,6 +17,8 @@ IS_CACHED = 1 << 6
 IS_IN_ARCHIVE = 1 << 7
 IS_DIRECTORY = 1 << 8
 IS_ARCHIVE = 1 << 9
+IS_CHANGED = 1 << 10  # what is cached is not what its provider has
+IS_GONE = 1 << 11  # what is cached, its provider has no longer
 
 # Files of one archive in a listing, some 300 bytes each while it is put together.
 MAX_MEMBERS = 100_000

@@ -20,9 +20,10 @@ from tidegate.ais import custom, gotime, nodes
 from tidegate.ais.absent import INVENTORIES
 from tidegate.ais.answers import as_json
 from tidegate.ais.call import Action, Call, decode_optional
-from tidegate.ais.entries import IS_CACHED, IS_DIRECTORY, Item, JSONItem, with_members
+from tidegate.ais.entries import IS_CACHED, IS_CHANGED, IS_DIRECTORY, IS_GONE, Item, JSONItem, with_members
 from tidegate.ais.streams import unless_gone
-from tidegate.gateway import Details, Entry
+from tidegate.gateway import Details, Entry, Page
+from tidegate.gateway.remote.listing import is_same
 from tidegate.model import NULL_VERSION, Bucket, Version
 from tidegate.names import BucketName
 
@@ -79,7 +80,6 @@ class _Place(TypedDict):
 
 _REFUSED = {
     Flag.DELETED: "Listing objects that are marked for deletion is not implemented.",
-    Flag.DIFF: "Comparing a bucket with its remote one is not implemented.",
     Flag.NBI: INVENTORIES,
 }
 
@@ -108,6 +108,8 @@ class _Wanted:
         for flag, what in _REFUSED.items():
             if flag in flags:
                 raise errors.NotImplementedByServer(what)
+        if Flag.DIFF in flags and Flag.ARCH_DIR in flags:
+            raise errors.InvalidArgument("what is in archives is not compared")
         if Flag.CACHED in flags and Flag.NOT_CACHED in flags:
             raise errors.InvalidArgument("objects cannot be both cached and not cached")
         if message.pagesize < 0:
@@ -119,6 +121,7 @@ class _Wanted:
         self.props = _props(message.props, flags)
         self.only_cached = Flag.CACHED in flags
         self.not_cached = Flag.NOT_CACHED in flags
+        self.compares = Flag.DIFF in flags
         self.has_directories = Flag.NO_DIRS not in flags
         self.has_members = Flag.ARCH_DIR in flags
         self.delimiter = DIRECTORY if Flag.NO_RECURSION in flags else ""
@@ -190,6 +193,11 @@ async def _page(call: Call, bucket: BucketName, wanted: _Wanted) -> tuple[list[I
     while after is not None and len(items) < wanted.limit:
         room = min(STEP, wanted.limit - len(items))
         place: _Place = {"prefix": wanted.prefix, "delimiter": wanted.delimiter, "after": after, "limit": room}
+        if wanted.compares:
+            page, step = await _differences(call, bucket, place, show, wanted)
+            items += step
+            after = page.last
+            continue
         if show is None and not known.is_elsewhere:
             _, page = await call.gateway.buckets.list_objects(call.principal, bucket, **place)
             found = [_plain(entry, wanted, IS_CACHED) for entry in page.entries]
@@ -214,6 +222,30 @@ async def _page(call: Call, bucket: BucketName, wanted: _Wanted) -> tuple[list[I
             if len(items) >= wanted.limit and (number < len(step) or after is not None):
                 return items, item.n
     return items, after or ""
+
+
+async def _differences(
+    call: Call, bucket: BucketName, place: _Place, show: Callable[[Details], Item] | None, wanted: _Wanted
+) -> tuple[Page, list[Item]]:
+    """A page of what a provider has and of what is cached, of which each entry tells whether it is the same."""
+    page, cached, gone = await call.gateway.buckets.list_differences(call.principal, bucket, **place)
+    items = []
+    for entry in page.entries:
+        details = cached.get(entry.key)
+        if (wanted.only_cached and details is None) or (wanted.not_cached and details is not None):
+            continue
+        item = _shown(entry, details, show, wanted)
+        if details is not None and not is_same(entry, details):
+            item = msgspec.structs.replace(item, f=item.f | IS_CHANGED)
+        items.append(item)
+    if not wanted.not_cached:
+        for details in gone.values():
+            version = details.version
+            entry = Entry(version.key, version.size, version.etag, version.modified, version.storage_class)
+            item = _shown(entry, details, show, wanted)
+            items.append(msgspec.structs.replace(item, f=item.f | IS_GONE))
+    directories = [Item(prefix, f=IS_DIRECTORY) for prefix in page.prefixes]
+    return page, sorted(items + (directories if wanted.has_directories else []), key=lambda item: item.n)
 
 
 def remote_provider(bucket: Bucket) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Coroutine, Sequence
 from typing import Any, TypeVar
 
@@ -10,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from tidegate import errors
-from tidegate.asgi import send_stream, until_gone
+from tidegate import asgi
+from tidegate.asgi import send_stream
 
 T = TypeVar("T")
 
@@ -30,19 +29,5 @@ class Stream(Response):
 
 
 async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """What the work finds out; it is ended where the client does not wait for it. For requests whose body was read.
-
-    Raises ``ClientDisconnected``.
-    """
-    working = asyncio.create_task(work)
-    watch = asyncio.create_task(until_gone(request.receive))
-    try:
-        await asyncio.wait((working, watch), return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise errors.ClientDisconnected
-        return working.result()
-    finally:
-        watch.cancel()
-        if not working.done():
-            working.cancel()
-            await asyncio.wait((working,))
+    """As ``asgi.unless_gone``."""
+    return await asgi.unless_gone(request.receive, work)

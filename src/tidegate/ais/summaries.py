@@ -26,7 +26,10 @@ _ID = "summary-"
 
 
 class SummaryMessage(msgspec.Struct, frozen=True):
-    """``cached`` or ``present``: what a remote has is not counted. All that a bucket of ours has is both."""
+    """With ``cached`` what a remote has is not counted, nor with ``present`` where many buckets are asked about.
+
+    All that a bucket of ours has is both.
+    """
 
     uuid: str = ""
     prefix: str = ""
@@ -63,8 +66,9 @@ async def summarise(call: Call, action: Action, buckets: Iterable[BucketName]) -
         return Response(wanted, HTTPStatus.ACCEPTED, media_type="text/plain")
     if message.uuid != wanted:
         raise errors.InvalidArgument(f'job "{message.uuid}" does not exist')
-    counts_remote = not (message.cached or message.present)
-    found = [await summary(call, bucket, message.prefix, counts_remote=counts_remote) for bucket in buckets]
+    asked = list(buckets)
+    counts_remote = not message.cached and (len(asked) == 1 or not message.present)
+    found = [await summary(call, bucket, message.prefix, counts_remote=counts_remote) for bucket in asked]
     return as_json(found)
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, TypeVarTuple
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 Value = str | bytes | int | float | None
 Row = tuple[Any, ...]
@@ -28,13 +29,23 @@ class Reader(Protocol):
 
 
 class Transaction(Reader, Protocol):
-    """A reader that can also write. What it wrote is seen by all, or by none if the function raises."""
+    """A reader that can also write. What it wrote is seen by all, or by none if the function raises.
+
+    ``memo`` is for what functions of this room have to know of each other in one transaction; it begins empty.
+    """
+
+    memo: dict[Hashable, Any]
 
     def execute(self, sql: str, parameters: Sequence[Value] = ()) -> None:
         """Runs a statement that returns nothing."""
 
     def execute_many(self, sql: str, parameters: Iterable[Sequence[Value]]) -> None:
         """Runs a statement once for each set of parameters."""
+
+    def recall(self, name: Hashable, function: Callable[[Reader, *Ts], T], *arguments: *Ts) -> T:
+        """What the function finds, called with this and the arguments. For what changes rarely: as ``Driver.recall``,
+        it is remembered between transactions until one touches names, and after that not in the same transaction.
+        """
 
     def sequence(self) -> int:
         """The next number of the catalog's one counter: larger than all given out before, and never given again."""
@@ -52,8 +63,14 @@ class Driver(Protocol):
     async def read(self, function: Callable[[Reader], T]) -> T:
         """Runs a function that only reads, and returns what it returns."""
 
-    async def recall(self, name: Hashable, function: Callable[[Reader], T]) -> T:
+    async def read_once(self, function: Callable[[Reader, *Ts], T], *arguments: *Ts) -> T:
+        """As ``read``, for a function that runs one statement at most, which needs no transaction around it. It is
+        called with the arguments.
+        """
+
+    async def recall(self, name: Hashable, function: Callable[[Reader, *Ts], T], *arguments: *Ts) -> T:
         """As ``read``, for what changes rarely: remembers the outcome as ``name`` until a transaction touches names.
+        The function is called with the arguments.
 
         A process that begins to recall after such a transaction was acknowledged sees what it did.
         """
@@ -64,10 +81,12 @@ class Driver(Protocol):
         What is read raises ``errors.DamagedCatalog`` where the engine's own files are broken.
         """
 
-    async def write(self, function: Callable[[Transaction], T]) -> T:
+    async def write(self, function: Callable[[Transaction], T], *, durable: bool = True) -> T:
         """Runs a function that writes.
 
-        Returns when its writes are durable; raises what it raises, with nothing written.
+        Returns when its writes are durable; raises what it raises, with nothing written. What need not be ``durable``
+        is seen by all processes when this returns, and a power cut may take it back: never anything from before
+        something durable.
 
         Raises ``errors.InsufficientStorage`` when the disk is full, ``errors.ServiceUnavailable`` when it cannot be
         written.

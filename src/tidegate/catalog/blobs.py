@@ -1,9 +1,9 @@
 """The catalog's side of the bytes: blobs, their references, and what they are made of.
 
-A blob is inline (its bytes are in the catalog), a file (of the blob store), or composed of ranges of the other two. A
-blob never changes. Its references are counted here, inside the transaction that makes or drops them. A file or composed
-blob that has lost its last reference is garbage; it goes for good a grace period later, so that no read that is under
-way loses it.
+A blob is inline (its bytes are in the catalog), a file (of the blob store), a reference to what another provider keeps,
+or composed of ranges of the others. A blob never changes. Its references are counted here, inside the transaction that
+makes or drops them. A file or composed blob that has lost its last reference is garbage; it goes for good a grace
+period later, so that no read that is under way loses it.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ class Kind(IntEnum):
     INLINE = 0
     FILE = 1
     COMPOSED = 2
+    REFERENCE = 3
 
 
 class Inline(msgspec.Struct, frozen=True):
@@ -65,7 +66,18 @@ class Existing(msgspec.Struct, frozen=True):
     blob: int
 
 
-Content = Inline | File | Composed | Existing
+class Reference(msgspec.Struct, frozen=True, array_like=True):
+    """The content of an object in a bucket that another provider keeps, as it was when it had this ETag."""
+
+    provider: str
+    namespace: str
+    bucket: str
+    key: str
+    etag: str
+    size: int
+
+
+Content = Inline | File | Composed | Existing | Reference
 
 
 class Extent(msgspec.Struct, frozen=True):
@@ -102,14 +114,15 @@ class Whereabouts(msgspec.Struct, frozen=True):
 
 _encode_parts = msgspec.msgpack.Encoder().encode
 _decode_parts = msgspec.msgpack.Decoder(tuple[ObjectPart, ...]).decode
+_decode_reference = msgspec.msgpack.Decoder(Reference).decode
 
 
-def size_of(content: Inline | File | Composed) -> int:
+def size_of(content: Inline | File | Composed | Reference) -> int:
     """Bytes in the content."""
     match content:
         case Inline(data=data):
             return len(data)
-        case File(size=size):
+        case File(size=size) | Reference(size=size):
             return size
         case Composed(ranges=ranges):
             return sum(piece.length for piece in ranges)
@@ -144,6 +157,8 @@ def add(tx: Transaction, content: Content, copies: int = 1) -> int:
             _add_ranges(tx, blob, content.ranges)
             if copies > 1:
                 mirrored.want_sources(tx, blob, copies)
+        case Reference(size=size):
+            tx.execute(insert, (blob, size, Kind.REFERENCE, None, None, _encode_parts(content), 1, 1))
     return blob
 
 
@@ -201,6 +216,12 @@ def extents(tx: Reader, blob: int, start: int, length: int) -> list[Extent]:
     return found
 
 
+def reference(tx: Reader, blob: int) -> Reference | None:
+    """Where the bytes of a blob are that another provider keeps."""
+    row = tx.one("SELECT parts FROM blobs WHERE id = ? AND kind = ?", (blob, Kind.REFERENCE))
+    return None if row is None else _decode_reference(row[0])
+
+
 def inline_data(tx: Reader, blob: int) -> bytes | None:
     """The bytes of an inline blob."""
     row = tx.one("SELECT data FROM small_blobs WHERE id = ?", (blob,))
@@ -221,7 +242,7 @@ def whereabouts(tx: Reader, blob: int) -> Whereabouts:
 
 def parts_of(tx: Reader, blob: int) -> tuple[ObjectPart, ...]:
     """The parts of an object that was composed by a multipart upload; empty for any other."""
-    row = tx.one("SELECT parts FROM blobs WHERE id = ?", (blob,))
+    row = tx.one("SELECT parts FROM blobs WHERE id = ? AND kind = ?", (blob, Kind.COMPOSED))
     return () if row is None or row[0] is None else _decode_parts(row[0])
 
 
@@ -239,7 +260,7 @@ def release(tx: Transaction, blob: int, now: int, *, is_handed_over: bool = Fals
         tx.execute("UPDATE blobs SET refs = refs - 1 WHERE id = ?", (blob,))
         if wanted != 1 and not is_handed_over:
             mirrored.recount(tx)
-    elif kind == Kind.INLINE:
+    elif kind in {Kind.INLINE, Kind.REFERENCE}:
         tx.execute("DELETE FROM blobs WHERE id = ?", (blob,))
         tx.execute("DELETE FROM small_blobs WHERE id = ?", (blob,))
     else:

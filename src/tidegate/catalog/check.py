@@ -11,9 +11,11 @@ from enum import StrEnum
 
 import msgspec
 
+from tidegate.catalog import commits, states
 from tidegate.catalog.abc import Reader
 from tidegate.catalog.blobs import Kind
 from tidegate.catalog.fills import CHUNK
+from tidegate.catalog.listing import END
 from tidegate.model import NULL_VERSION
 
 
@@ -42,6 +44,11 @@ class Fault(StrEnum):
     LOG_MISSING = "log-missing"
     LOG_ORPHANED = "log-orphaned"
     COUNTERS_WRONG = "counters-wrong"
+    FORK_BROKEN = "fork-broken"
+    COMMIT_WRONG = "commit-wrong"
+    COMMIT_ORPHANED = "commit-orphaned"
+    BRANCH_ORPHANED = "branch-orphaned"
+    HOOK_ORPHANED = "hook-orphaned"
     KEY_ORPHANED = "key-orphaned"
     CHUNK_ORPHANED = "chunk-orphaned"
     PARTIAL_ORPHANED = "partial-orphaned"
@@ -127,11 +134,17 @@ def _head_missing(tx: Reader) -> Iterator[Problem]:
 
 
 def _logs(tx: Reader) -> Iterator[Problem]:
-    """A bucket has its log, and a log its bucket, unless that was destroyed and the log is being emptied."""
+    """A bucket has its log, and a log its bucket or its repository, unless that was destroyed and the log is being
+    emptied. A log that forked has the commit that it forked from.
+    """
     for name, log in tx.rows("SELECT name, log FROM buckets WHERE log NOT IN (SELECT id FROM logs)"):
         yield Problem(Fault.LOG_MISSING, f"the bucket {name} has no log", log)
     orphaned = {
-        log for (log,) in tx.rows("SELECT id FROM logs WHERE dropped = 0 AND id NOT IN (SELECT log FROM buckets)")
+        log
+        for (log,) in tx.rows(
+            """SELECT id FROM logs WHERE dropped = 0 AND id NOT IN (SELECT log FROM buckets)
+               AND (repo IS NULL OR repo NOT IN (SELECT id FROM repos))"""
+        )
     }
     for table in ("head", "history"):
         # From log to log by a seek each: there are few logs and many rows.
@@ -141,11 +154,16 @@ def _logs(tx: Reader) -> Iterator[Problem]:
                     UNION ALL SELECT (SELECT min(log) FROM {table} v WHERE v.log > walk.log) FROM walk
                     WHERE walk.log IS NOT NULL)
                 SELECT log FROM walk WHERE log IS NOT NULL AND log NOT IN (SELECT log FROM buckets)
-                AND log NOT IN (SELECT id FROM logs WHERE dropped = 1)"""
+                AND log NOT IN (SELECT id FROM logs WHERE dropped = 1 OR repo IN (SELECT id FROM repos))"""
         )
         orphaned.update(log for (log,) in found)
     for log in sorted(orphaned):
         yield Problem(Fault.LOG_ORPHANED, f"no bucket names the log {log}", log)
+    for log, parent, fork in tx.rows(
+        """SELECT id, parent, fork FROM logs l WHERE dropped = 0 AND parent IS NOT NULL
+           AND NOT EXISTS (SELECT 1 FROM commits c WHERE c.seq = l.fork AND c.log = l.parent)"""
+    ):
+        yield Problem(Fault.FORK_BROKEN, f"forked from {parent} at {fork}, where there is no commit", log)
 
 
 def _counters(tx: Reader) -> Iterator[Problem]:
@@ -153,10 +171,43 @@ def _counters(tx: Reader) -> Iterator[Problem]:
     for log, objects, size, has_objects, has_size in tx.rows(
         """SELECT l.id, l.objects, l.bytes, coalesce(c.objects, 0), coalesce(c.bytes, 0) FROM logs l LEFT JOIN
            (SELECT log, count(*) AS objects, sum(size) AS bytes FROM head GROUP BY log) c ON c.log = l.id
-           WHERE l.dropped = 0 AND (l.objects <> coalesce(c.objects, 0) OR l.bytes <> coalesce(c.bytes, 0))"""
+           WHERE l.dropped = 0 AND l.repo IS NULL
+               AND (l.objects <> coalesce(c.objects, 0) OR l.bytes <> coalesce(c.bytes, 0))"""
     ):
         detail = f"counts {objects} objects of {size} bytes, and has {has_objects} of {has_size}"
         yield Problem(Fault.COUNTERS_WRONG, detail, log, off_by=has_objects - objects, bytes_off_by=has_size - size)
+
+
+def _commits(tx: Reader) -> Iterator[Problem]:
+    """The newest commit of a log counts what is in it. Commits and changes are of a log, branches are buckets, and
+    hooks are of a repository.
+    """
+    newest = "SELECT log, max(seq) FROM commits WHERE log NOT IN (SELECT log FROM rewrites) GROUP BY log"
+    for log, seq in list(tx.rows(newest)):
+        point = commits.last(tx, commits.chain(tx, log, seq))
+        if point is None:
+            continue
+        objects = size = 0
+        for row in states.objects(tx, commits.chain(tx, log, seq), b"", END):
+            objects, size = objects + 1, size + row[3]
+        if (objects, size) != (point.objects, point.size):
+            detail = (
+                f"commit {point.id} counts {point.objects} objects of {point.size} bytes, and has {objects} of {size}"
+            )
+            yield Problem(
+                Fault.COMMIT_WRONG, detail, log, seq=seq, off_by=objects - point.objects, bytes_off_by=size - point.size
+            )
+    for table in ("commits", "changes", "rewrites"):
+        for log, seq in tx.rows(
+            f"SELECT log, min(seq) FROM {table} WHERE log NOT IN (SELECT id FROM logs) GROUP BY log"
+        ):
+            yield Problem(Fault.COMMIT_ORPHANED, f"{table} of a log that does not exist", log, seq=seq)
+    for bucket, name in tx.rows(
+        "SELECT bucket, name FROM branches WHERE bucket NOT IN (SELECT id FROM buckets WHERE repo IS NOT NULL)"
+    ):
+        yield Problem(Fault.BRANCH_ORPHANED, f"the branch {name} has no bucket", seq=bucket)
+    for hook, name in tx.rows("SELECT id, name FROM hooks WHERE repo NOT IN (SELECT id FROM repos)"):
+        yield Problem(Fault.HOOK_ORPHANED, f"the hook {name} is of no repository", seq=hook)
 
 
 def _orphans(tx: Reader) -> Iterator[Problem]:
@@ -306,6 +357,7 @@ CHECKS: tuple[Check, ...] = (
     _head_missing,
     _logs,
     _counters,
+    _commits,
     _orphans,
     _partials,
     _intents,

@@ -19,6 +19,7 @@ import msgspec
 from tidegate.catalog.abc import Reader, Transaction
 
 _FILE = 1  # ``blobs.Kind.FILE``
+_REFERENCE = 3  # whose bytes are for another provider to keep
 
 
 class TaskKind(StrEnum):
@@ -59,7 +60,7 @@ class Placed(msgspec.Struct, frozen=True):
 
 def want(tx: Transaction, blob: int, copies: int) -> None:
     """Sees to it that a blob, and what it is composed of, gets at least so many copies."""
-    row = tx.one("SELECT copies FROM blobs WHERE id = ?", (blob,))
+    row = tx.one(f"SELECT copies FROM blobs WHERE id = ? AND kind <> {_REFERENCE}", (blob,))
     if row is None or row[0] >= copies:
         return
     tx.execute("UPDATE blobs SET copies = ? WHERE id = ?", (max(abs(row[0]), copies), blob))

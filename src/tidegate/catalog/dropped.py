@@ -19,7 +19,8 @@ def empty(tx: Transaction, log: int, limit: int, now: int) -> int:
     """Drops up to ``limit`` versions of a log, or the log itself where there are none. Returns how many versions.
 
     The oldest of a key goes first, so that what is left looks as ever to those who check. What has not arrived yet of
-    another provider's objects counts as they do.
+    another provider's objects counts as they do,
+    and so do a branch's commits and their changes.
     """
     for table in ("history", "head"):
         rows = tx.rows(f"SELECT key, seq, blob FROM {table} WHERE log = ? ORDER BY key DESC, seq LIMIT ?", (log, limit))
@@ -34,6 +35,15 @@ def empty(tx: Transaction, log: int, limit: int, now: int) -> int:
         for partial in arriving:
             fills.drop(tx, partial, now)
         return len(arriving)
+    keys = list(tx.rows("SELECT seq, key FROM changes WHERE log = ? LIMIT ?", (log, limit)))
+    if keys:
+        tx.execute_many("DELETE FROM changes WHERE log = ? AND seq = ? AND key = ?", [(log, *each) for each in keys])
+        return len(keys)
+    places = list(tx.rows("SELECT seq FROM commits WHERE log = ? LIMIT ?", (log, limit)))
+    if places:
+        tx.execute_many("DELETE FROM commits WHERE seq = ?", places)
+        return len(places)
+    tx.execute("DELETE FROM rewrites WHERE log = ?", (log,))
     intents.forget(tx, log)
     tx.execute("DELETE FROM logs WHERE id = ?", (log,))
     return 0

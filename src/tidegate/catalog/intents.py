@@ -87,6 +87,11 @@ def keys(tx: Reader, log: int) -> list[str]:
     return [key.decode() for (key,) in tx.rows("SELECT key FROM intents WHERE log = ?", (log,))]
 
 
+def has_any(tx: Reader, log: int) -> bool:
+    """Whether any key of a log has an intent."""
+    return tx.one("SELECT 1 FROM intents WHERE log = ? LIMIT 1", (log,)) is not None
+
+
 def forget(tx: Transaction, log: int) -> None:
     """Removes the intents of a log that is to go."""
     tx.execute("DELETE FROM intents WHERE log = ?", (log,))

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from tidegate.catalog import rows
+from tidegate.catalog import rows, states
 from tidegate.catalog.abc import Reader, Row, Value
 from tidegate.catalog.blobs import Kind, whereabouts
-from tidegate.model import NULL_VERSION, STANDARD, Bucket, Upload, Version, Versioning
+from tidegate.model import NULL_VERSION, STANDARD, Bucket, Layer, Upload, Version, Versioning
 
 END = b"\xff"
 
@@ -130,6 +130,8 @@ def keys(tx: Reader, bucket: Bucket, *, prefix: str, delimiter: str, after: str,
     """A page of a bucket's live objects with at most ``limit`` items, after the key or common prefix ``after``."""
     head, cut = prefix.encode(), delimiter.encode()
     position, end = _bounds(head, after.encode(), cut)
+    if bucket.layers:
+        return _keys_of_state(tx, bucket.layers, (head, cut), (position, end), limit)
     entries: list[Entry] = []
     prefixes: list[str] = []
     last = ""
@@ -161,11 +163,38 @@ def keys(tx: Reader, bucket: Bucket, *, prefix: str, delimiter: str, after: str,
     return Page(entries, prefixes, last if more else None)
 
 
+def _keys_of_state(
+    tx: Reader, layers: Sequence[Layer], names: tuple[bytes, bytes], bounds: tuple[bytes, bytes], limit: int
+) -> Page:
+    """As ``keys``, for a prefix and delimiter, between two keys: reads what is hidden too, but not within a group."""
+    (head, cut), (position, end) = names, bounds
+    entries: list[Entry] = []
+    prefixes: list[str] = []
+    last = ""
+    while True:
+        group = None
+        for row in states.objects(tx, layers, position, end, states.BRIEF):
+            if len(entries) + len(prefixes) == limit:
+                return Page(entries, prefixes, last)
+            at = row[0].find(cut, len(head)) if cut else -1
+            if at >= 0:
+                group = row[0][: at + len(cut)]
+                break
+            key, size, etag, modified, storage_class = row[:5]
+            last = key.decode()
+            entries.append(Entry(last, size, etag, modified, storage_class or STANDARD))
+        if group is None:
+            return Page(entries, prefixes, None)
+        position = group + END
+        last = group.decode()
+        prefixes.append(last)
+
+
 def details(tx: Reader, bucket: Bucket, page: Page) -> list[Details]:
     """More of a page's objects than ``keys`` tells, read in the same transaction."""
     if not page.entries:
         return []
-    if page.prefixes:
+    if page.prefixes or bucket.layers:
         return details_of(tx, bucket, (entry.key for entry in page.entries))
     # Then nothing lies between them.
     ends = page.entries[0].key.encode(), page.entries[-1].key.encode()
@@ -175,6 +204,9 @@ def details(tx: Reader, bucket: Bucket, page: Page) -> list[Details]:
 
 def details_of(tx: Reader, bucket: Bucket, names: Iterable[str]) -> list[Details]:
     """All that is known of the live objects of these names; those that are none are left out."""
+    if bucket.layers:
+        rows_there = [states.live(tx, bucket.layers, name.encode()) for name in names]
+        return [_detail(tx, bucket, (*row, None)) for row in rows_there if row is not None]
     found = [row for name in names for row in tx.rows(_DETAILS + "= ?", (bucket.log, name.encode()))]
     return [_detail(tx, bucket, row) for row in found]
 
@@ -190,6 +222,9 @@ def _detail(tx: Reader, bucket: Bucket, row: Row) -> Details:
 
 def sizes(tx: Reader, bucket: Bucket, prefix: str) -> Sizes:
     """The sizes of a bucket's live objects under a prefix. Reads all of them."""
+    if bucket.layers:
+        found = [row[3] for row in states.objects(tx, bucket.layers, *_bounds(prefix.encode(), b"", b""))]
+        return Sizes(len(found), sum(found), min(found, default=0), max(found, default=0))
     row = tx.one(_SIZES, (bucket.log, *_bounds(prefix.encode(), b"", b"")))
     return Sizes(0, 0, 0, 0) if row is None else Sizes(*row)
 
@@ -240,13 +275,18 @@ def _chain(first: Iterator[Row], second: Iterator[Row]) -> Iterator[Row]:
 
 def _all_versions(tx: Reader, bucket: Bucket, after: bytes, end: bytes) -> Iterator[Row]:
     """All versions of the keys between ``after`` and ``end``, both excluded."""
-    return _merged(tx, "log = ? AND key > ? AND key < ?", (bucket.log, after, end))
+    return _merged(tx, bucket, "key > ? AND key < ?", (after, end))
 
 
-def _merged(tx: Reader, condition: str, parameters: Sequence[Value]) -> Iterator[Row]:
+def _merged(tx: Reader, bucket: Bucket, condition: str, parameters: Sequence[Value]) -> Iterator[Row]:
     """Rows of head and history together. Head's row of a key is newer than history's."""
+    if bucket.layers:
+        return states.history(tx, bucket.layers, condition, parameters)
     head, history = (
-        tx.rows(f"SELECT {rows.VERSION_COLUMNS} FROM {table} WHERE {condition} ORDER BY {order}", parameters)
+        tx.rows(
+            f"SELECT {rows.VERSION_COLUMNS} FROM {table} WHERE log = ? AND {condition} ORDER BY {order}",
+            (bucket.log, *parameters),
+        )
         for table, order in (("head", "key"), ("history", "key, seq DESC"))
     )
     return heapq.merge(head, history, key=lambda row: (row[0], -row[1]))
@@ -264,10 +304,9 @@ def _rest_of_key(tx: Reader, bucket: Bucket, key: bytes, after_version: str) -> 
         found = [tx.one(null.format(table), (bucket.log, key)) for table in ("head", "history")]
         seq = next((row[0] for row in found if row is not None), None)
     if seq is None:
-        return _merged(tx, "log = ? AND key = ?", (bucket.log, key)), False
-    older = _merged(tx, "log = ? AND key = ? AND seq < ?", (bucket.log, key, seq))
-    newer = "SELECT 1 FROM {} WHERE log = ? AND key = ? AND seq >= ? LIMIT 1"
-    return older, any(tx.one(newer.format(table), (bucket.log, key, seq)) for table in ("head", "history"))
+        return _merged(tx, bucket, "key = ?", (key,)), False
+    older = _merged(tx, bucket, "key = ? AND seq < ?", (key, seq))
+    return older, next(_merged(tx, bucket, "key = ? AND seq >= ?", (key, seq)), None) is not None
 
 
 def uploads(

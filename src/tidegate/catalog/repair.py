@@ -85,6 +85,34 @@ def _counters(tx: Transaction, problem: Problem, _now: int) -> bool:
     return True
 
 
+def _commit(tx: Transaction, problem: Problem, _now: int) -> bool:
+    counts = "UPDATE commits SET objects = objects + ?, bytes = bytes + ? WHERE seq = ?"
+    tx.execute(counts, (problem.off_by, problem.bytes_off_by, problem.seq))
+    return True
+
+
+def _commit_orphaned(tx: Transaction, problem: Problem, _now: int) -> bool:
+    if tx.one("SELECT 1 FROM logs WHERE id = ?", (problem.log,)) is None:
+        for table in ("commits", "changes", "rewrites"):
+            tx.execute(f"DELETE FROM {table} WHERE log = ?", (problem.log,))
+    return True
+
+
+def _branch_orphaned(tx: Transaction, problem: Problem, _now: int) -> bool:
+    """Its commits stay with the repository."""
+    tx.execute(
+        "DELETE FROM branches WHERE bucket = ? AND bucket NOT IN (SELECT id FROM buckets WHERE repo IS NOT NULL)",
+        (problem.seq,),
+    )
+    return True
+
+
+def _hook_orphaned(tx: Transaction, problem: Problem, _now: int) -> bool:
+    """Its deliveries are forgotten in the background."""
+    tx.execute("DELETE FROM hooks WHERE id = ? AND repo NOT IN (SELECT id FROM repos)", (problem.seq,))
+    return True
+
+
 def _ranges_orphaned(tx: Transaction, problem: Problem, now: int) -> bool:
     for (source,) in list(tx.rows("SELECT source FROM blob_parts WHERE blob = ?", (problem.blob,))):
         blobs.release(tx, source, now)
@@ -196,6 +224,10 @@ _REPAIRS: Mapping[Fault, Callable[[Transaction, Problem, int], bool]] = {
     Fault.LOG_MISSING: _log_missing,
     Fault.LOG_ORPHANED: _log_orphaned,
     Fault.COUNTERS_WRONG: _counters,
+    Fault.COMMIT_WRONG: _commit,
+    Fault.COMMIT_ORPHANED: _commit_orphaned,
+    Fault.BRANCH_ORPHANED: _branch_orphaned,
+    Fault.HOOK_ORPHANED: _hook_orphaned,
     Fault.RANGES_ORPHANED: _ranges_orphaned,
     Fault.PART_ORPHANED: _part_orphaned,
     Fault.BYTES_ORPHANED: _bytes_orphaned,

@@ -14,7 +14,10 @@ VERSION_COLUMNS = "key, seq, version_id, size, etag, modified, storage_class, bl
 
 VERSION_WIDTH = len(VERSION_COLUMNS.split(", "))
 
-MAX_SEQ = 2**63 - 1  # the engines' integers have 64 bits and a sign
+# What is needed to read the bytes of a version: of ``blobs b`` and ``small_blobs s``.
+BLOB_COLUMNS = "b.kind, b.file, b.digest, s.data, b.folders"
+
+NEWEST = 2**63 - 1  # after every place in a log: the engines' integers have 64 bits and a sign
 
 _NO_ATTRIBUTES = Attributes()
 
@@ -74,11 +77,17 @@ def version(row: Row, *, is_latest: bool, null_id: str = NULL_VERSION) -> Versio
 
 
 def new_version_id(seq: int) -> str:
-    """An opaque id of 32 hex digits.
+    """An opaque id of 32 hex digits, in the shape of a UUID of version 4, as commits have in Pachyderm.
 
     It carries the version's place in its log, so that a version is found by its primary key.
     """
-    return f"{seq:016x}{secrets.token_hex(8)}"
+    random = secrets.token_hex(10)
+    return f"{seq:012x}4{random[:3]}{_VARIANTS[random[3]]}{random[4:19]}"
+
+
+# RFC 9562 section 4.1: the two highest bits of this digit are 10.
+_VARIANTS = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
+_SEQ_DIGITS = 12  # 48 bits: ten thousand writes a second for 890 years
 
 
 def seq_of(version_id: str) -> int | None:
@@ -86,10 +95,9 @@ def seq_of(version_id: str) -> int | None:
     if len(version_id) != 32 or not version_id.isascii():
         return None
     try:
-        seq = int(version_id[:16], 16)
+        return int(version_id[:_SEQ_DIGITS], 16)
     except ValueError:
         return None
-    return seq if 0 <= seq <= MAX_SEQ else None
 
 
 UPLOAD_COLUMNS = "id, bucket, key, initiated, owner, storage_class, attributes, tags, checksum_algorithm, checksum_type"

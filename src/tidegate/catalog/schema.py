@@ -236,8 +236,133 @@ CREATE TABLE fills (
 CREATE INDEX fills_leased ON fills (partial) WHERE blob IS NULL;
 """
 
+# Repositories. A branch is a bucket (``buckets.repo``); its log may begin as another one was at a place (``parent`` and
+# ``fork``), and belongs to its repository, whether or not a branch is still on it. One with many below it (``depth``)
+# gets rows of its own for what is in them, up to the key ``flattened``, until it ``is_whole``.
+#
+# A ``commit`` names a place in a log, and ``changes`` the keys that were written there. ``branches.open`` is the place
+# of a commit that was started: readers of the branch see what is before it. ``rewrites`` are commits that were dropped,
+# or squashed into a ``successor``, while what only they had is still there.
+#
+# ``deliveries`` are the calls of ``hooks``: those that wait to be made (``due``), in the order of their places for each
+# hook, and the newest of those that are over.
+_FIFTH = """
+ALTER TABLE buckets ADD COLUMN repo INTEGER;
+ALTER TABLE logs ADD COLUMN repo INTEGER;
+ALTER TABLE logs ADD COLUMN parent INTEGER;
+ALTER TABLE logs ADD COLUMN fork INTEGER;
+ALTER TABLE logs ADD COLUMN depth INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE logs ADD COLUMN is_whole INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE logs ADD COLUMN flattened BLOB;
+CREATE INDEX logs_repo ON logs (repo) WHERE repo IS NOT NULL;
+CREATE INDEX logs_parent ON logs (parent, fork) WHERE parent IS NOT NULL;
+CREATE INDEX history_markers ON history (log, key) WHERE blob IS NULL;
+ALTER TABLE undigested RENAME COLUMN seq TO id;
+ALTER TABLE undigested ADD COLUMN seq INTEGER;
+UPDATE undigested SET seq = id;
+
+CREATE TABLE projects (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    description TEXT NOT NULL,
+    created INTEGER NOT NULL
+);
+INSERT INTO projects VALUES (0, 'default', '', unixepoch() * 1000000);
+CREATE TABLE repos (
+    id INTEGER PRIMARY KEY,
+    project INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    description TEXT NOT NULL,
+    UNIQUE (project, name)
+);
+CREATE TABLE branches (
+    bucket INTEGER PRIMARY KEY,
+    repo INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    creator TEXT NOT NULL,
+    open INTEGER,
+    is_protected INTEGER NOT NULL DEFAULT 0,
+    trigger BLOB,
+    UNIQUE (repo, name)
+);
+CREATE INDEX branches_following ON branches (repo) WHERE trigger IS NOT NULL;
+CREATE TABLE provenance (branch INTEGER NOT NULL, source INTEGER NOT NULL, PRIMARY KEY (branch, source)) WITHOUT ROWID;
+CREATE INDEX provenance_source ON provenance (source);
+CREATE TABLE tags (
+    repo INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    created INTEGER NOT NULL,
+    PRIMARY KEY (repo, name)
+) WITHOUT ROWID;
+CREATE INDEX tags_seq ON tags (seq);
+CREATE TABLE commits (
+    seq INTEGER PRIMARY KEY,
+    log INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    branch TEXT NOT NULL,
+    merged TEXT,
+    author TEXT NOT NULL,
+    message TEXT NOT NULL,
+    metadata BLOB,
+    origin TEXT NOT NULL,
+    started INTEGER NOT NULL,
+    finished INTEGER,
+    objects INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    changes INTEGER NOT NULL
+);
+CREATE INDEX commits_log ON commits (log);
+CREATE INDEX commits_merged ON commits (log) WHERE merged IS NOT NULL;
+CREATE INDEX commits_open ON commits (log) WHERE finished IS NULL;
+CREATE TABLE rewrites (seq INTEGER PRIMARY KEY, log INTEGER NOT NULL, successor INTEGER);
+CREATE TABLE changes (log INTEGER NOT NULL, seq INTEGER NOT NULL, key BLOB NOT NULL, PRIMARY KEY (log, seq, key))
+    WITHOUT ROWID;
+
+CREATE TABLE hooks (
+    id INTEGER PRIMARY KEY,
+    repo INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    url TEXT NOT NULL,
+    events TEXT NOT NULL,
+    branch TEXT NOT NULL,
+    secret BLOB NOT NULL,
+    creator TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    UNIQUE (repo, name)
+);
+CREATE TABLE deliveries (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    hook INTEGER NOT NULL,
+    event TEXT NOT NULL,
+    branch TEXT NOT NULL,
+    commit_id TEXT NOT NULL,
+    state TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    created INTEGER NOT NULL,
+    due INTEGER,
+    ended INTEGER,
+    status INTEGER,
+    answer TEXT NOT NULL,
+    body BLOB NOT NULL
+);
+CREATE INDEX deliveries_hook ON deliveries (hook, seq);
+CREATE INDEX deliveries_waiting ON deliveries (hook, seq) WHERE due IS NOT NULL;
+
+CREATE TABLE robot_tokens (
+    digest BLOB PRIMARY KEY,
+    user TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    expires INTEGER
+) WITHOUT ROWID;
+CREATE INDEX robot_tokens_user ON robot_tokens (user);
+"""
+
 # One entry a schema version; an entry is never changed once released, a new one is added.
-MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH)
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
 
 
 class CatalogTooNew(errors.Error):

@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, TypeVarTuple
 
 import apsw
 
@@ -33,6 +33,7 @@ from tidegate.catalog.shipping import Shipper
 from tidegate.catalog.turnstile import Turnstile
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 CATALOG_FILE = "catalog.db"
 
@@ -103,12 +104,25 @@ class SQLiteTransaction(SQLiteReader):
         self._connection = connection
         self._group = group
         self.counts: dict[int, tuple[int, int]] = {}
+        self.memo: dict[Hashable, Any] = {}
 
     def execute(self, sql: str, parameters: Sequence[Value] = ()) -> None:
         self._connection.execute(sql, parameters)
 
     def execute_many(self, sql: str, parameters: Iterable[Sequence[Value]]) -> None:
         self._connection.executemany(sql, parameters)
+
+    def recall(self, name: Hashable, function: Callable[[Reader, *Ts], T], *arguments: *Ts) -> T:
+        group = self._group
+        if group.touches_names:
+            return function(self, *arguments)
+        if name in group.remembered:
+            known: T = group.remembered[name]
+            return known
+        found = function(self, *arguments)
+        if len(group.remembered) < MAX_REMEMBERED:
+            group.remembered[name] = found
+        return found
 
     def sequence(self) -> int:
         return self._group.draw()
@@ -122,10 +136,11 @@ class SQLiteTransaction(SQLiteReader):
 
 
 class Group:
-    """Transactions that are committed together."""
+    """Transactions that are committed together. ``remembered`` is what they recall, true of what was committed."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: apsw.Connection, remembered: dict[Hashable, Any] | None = None) -> None:
         self._connection = connection
+        self.remembered = {} if remembered is None else remembered
         self._first = _int(connection.execute("SELECT value FROM counters WHERE name = 'sequence'").get)
         self._last = self._first
         self._counts: dict[int, tuple[int, int]] = {}
@@ -167,11 +182,12 @@ class Group:
 class _Request:
     """A transaction function that waits for its group, and where its outcome goes."""
 
-    __slots__ = ("error", "function", "future", "result")
+    __slots__ = ("durable", "error", "function", "future", "result")
 
-    def __init__(self, function: Callable[[Transaction], Any], future: asyncio.Future[Any]) -> None:
+    def __init__(self, function: Callable[[Transaction], Any], future: asyncio.Future[Any], *, durable: bool) -> None:
         self.function = function
         self.future = future
+        self.durable = durable
         self.result: Any = None
         self.error: BaseException | None = None
 
@@ -187,6 +203,7 @@ class SQLite:
         self._path = path
         self._log = path.with_name(f"{path.name}-wal")
         self._durable = durable
+        self._syncs = durable
         self._on_group = on_group
         self._turnstile = Turnstile(folder)
         with self._turnstile.turn():
@@ -199,6 +216,8 @@ class SQLite:
         self._reader = SQLiteReader(self._reading)
         self._remembered: dict[Hashable, Any] = {}
         self._remembered_at = self._generation.value
+        self._written: dict[Hashable, Any] = {}  # what the writer remembers, on its own thread
+        self._written_at = self._generation.value
         self._checkpointer: apsw.Connection | None = None
         self._shipper = Shipper(path)
         self._queue: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
@@ -216,7 +235,13 @@ class SQLite:
         finally:
             execute("COMMIT")
 
-    async def recall(self, name: Hashable, function: Callable[[Reader], T]) -> T:
+    async def read_once(self, function: Callable[[Reader, *Ts], T], *arguments: *Ts) -> T:
+        try:
+            return function(self._reader, *arguments)
+        except (apsw.CorruptError, apsw.NotADBError) as error:
+            raise errors.DamagedCatalog from error
+
+    async def recall(self, name: Hashable, function: Callable[[Reader, *Ts], T], *arguments: *Ts) -> T:
         generation = self._generation.value
         if generation != self._remembered_at:
             self._remembered.clear()
@@ -224,7 +249,7 @@ class SQLite:
         if name in self._remembered:
             known: T = self._remembered[name]
             return known
-        found = await self.read(function)
+        found = await self.read(lambda tx: function(tx, *arguments))
         if generation % 2 == 0 and len(self._remembered) < MAX_REMEMBERED:
             self._remembered[name] = found
         return found
@@ -241,9 +266,9 @@ class SQLite:
         finally:
             connection.close()
 
-    async def write(self, function: Callable[[Transaction], T]) -> T:
+    async def write(self, function: Callable[[Transaction], T], *, durable: bool = True) -> T:
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._queue.put(_Request(function, future))
+        self._queue.put(_Request(function, future, durable=durable))
         return await future
 
     async def checkpoint(self) -> None:
@@ -268,7 +293,7 @@ class SQLite:
     def _write_groups(self) -> None:
         last_size = 1
         while (first := self._queue.get()) is not None:
-            if last_size >= SIBLINGS:
+            if last_size >= SIBLINGS and first.durable:  # what waits for no disk gains nothing by company
                 self._wait_for_siblings()
             requests = [first]
             last = False
@@ -297,7 +322,7 @@ class SQLite:
         try:
             with self._turnstile.turn():
                 self._commit(requests)
-        except Exception as error:  # noqa: BLE001 - whatever it was, nothing is durable and every caller must hear of it
+        except BaseException as error:  # noqa: BLE001 - whatever it was, nothing is durable and all must hear of it
             for request in requests:
                 request.error = request.error or _storage_error(error)
         else:
@@ -311,9 +336,10 @@ class SQLite:
 
     def _commit(self, requests: list[_Request]) -> None:
         execute = self._writer.execute
+        self._sync(durable=any(request.durable for request in requests))
         execute("BEGIN IMMEDIATE")
         try:
-            group = Group(self._writer)
+            group = Group(self._writer, self._recalled())
             for request in requests:
                 try:
                     request.result = group.run(request.function)
@@ -337,6 +363,20 @@ class SQLite:
             if self._writer.in_transaction:
                 execute("ROLLBACK")
             raise
+
+    def _recalled(self) -> dict[Hashable, Any]:
+        """What the writer remembers that is still true: while it has its turn nobody else changes names."""
+        generation = self._generation.value
+        if generation != self._written_at or generation % 2:
+            self._written = {}
+            self._written_at = generation
+        return self._written
+
+    def _sync(self, *, durable: bool) -> None:
+        """Has the next commit wait for the disk, or not: a log that is synced later is synced as a whole."""
+        if self._durable and durable != self._syncs:
+            self._writer.pragma("synchronous", "FULL" if durable else "NORMAL")
+            self._syncs = durable
 
     # --- checkpoints -------------------------------------------------------------------------------------------------
 
@@ -375,7 +415,7 @@ def _deliver(requests: list[_Request]) -> None:
             request.future.set_result(request.result)
 
 
-def _storage_error(error: Exception) -> Exception:
+def _storage_error(error: BaseException) -> BaseException:
     """What a failed commit means to the callers."""
     match error:
         case apsw.FullError():

@@ -14,22 +14,27 @@ from tidegate.model import Bucket
 class Undigested(msgspec.Struct, frozen=True):
     """A version without its bucket's checksum, and where its bytes are."""
 
-    seq: int
+    id: int
     bucket: Bucket
     stored: Stored
 
 
-def after(tx: Reader, seq: int, limit: int) -> list[int]:
-    """The places in their logs of such versions, the oldest first."""
-    return [each for (each,) in tx.rows("SELECT seq FROM undigested WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit))]
+def add(tx: Transaction, log: int, key: bytes, seq: int) -> None:
+    """Takes down a version whose checksum is to be computed."""
+    tx.execute("INSERT INTO undigested (id, log, key, seq) VALUES (?, ?, ?, ?)", (tx.sequence(), log, key, seq))
 
 
-def find(tx: Reader, seq: int) -> Undigested | None:
+def after(tx: Reader, task: int, limit: int) -> list[int]:
+    """The numbers under which such versions were taken down, the oldest first."""
+    return [each for (each,) in tx.rows("SELECT id FROM undigested WHERE id > ? ORDER BY id LIMIT ?", (task, limit))]
+
+
+def find(tx: Reader, task: int) -> Undigested | None:
     """The version; None where it is gone, has its checksum, or needs none."""
-    row = tx.one("SELECT log, key FROM undigested WHERE seq = ?", (seq,))
+    row = tx.one("SELECT log, key, seq FROM undigested WHERE id = ?", (task,))
     if row is None:
         return None
-    log, key = row
+    log, key, seq = row
     bucket = buckets.of_log(tx, log)
     found = _version(tx, log, key, seq)
     if bucket is None or found is None or bucket.properties.checksum.type == NO_CHECKSUM:
@@ -40,10 +45,10 @@ def find(tx: Reader, seq: int) -> Undigested | None:
            WHERE b.id = ?""",
         (version.blob,),
     )
-    if blob is None:
+    if blob is None or blob[0] == Kind.REFERENCE:
         return None
     kind, *rest = blob
-    return Undigested(seq, bucket, Stored(version, Kind(kind), *rest))
+    return Undigested(task, bucket, Stored(version, Kind(kind), *rest))
 
 
 def _version(tx: Reader, log: int, key: bytes, seq: int) -> Row | None:
@@ -57,19 +62,19 @@ def _version(tx: Reader, log: int, key: bytes, seq: int) -> Row | None:
     return None
 
 
-def settle(tx: Transaction, seq: int, digest: tuple[str, str]) -> bool:
+def settle(tx: Transaction, task: int, digest: tuple[str, str]) -> bool:
     """Stores a checksum. Returns False where the bucket has come to ask for another type meanwhile."""
-    found = find(tx, seq)
+    found = find(tx, task)
     if found is not None:
         if found.bucket.properties.checksum.type != digest[0]:
             return False
         version = found.stored.version
         attributes = msgspec.structs.replace(version.attributes, digest=digest)
         versions.set_attributes(tx, found.bucket, version.key, version, attributes)
-    drop(tx, seq)
+    drop(tx, task)
     return True
 
 
-def drop(tx: Transaction, seq: int) -> None:
+def drop(tx: Transaction, task: int) -> None:
     """Gives a version up."""
-    tx.execute("DELETE FROM undigested WHERE seq = ?", (seq,))
+    tx.execute("DELETE FROM undigested WHERE id = ?", (task,))

@@ -56,10 +56,22 @@ def add(tx: Transaction, user: User, password: str | None = None) -> None:
 
 def get(tx: Reader, name: str) -> User:
     """Raises ``NoSuchUser``."""
-    row = tx.one(f"SELECT {_COLUMNS} FROM users WHERE name = ?", (name,))
-    if row is None:
+    user = find(tx, name)
+    if user is None:
         raise errors.NoSuchUser(f'user "{name}" does not exist')
-    return _user(row)
+    return user
+
+
+def find(tx: Reader, name: str) -> User | None:
+    """The user of that name."""
+    row = tx.one(f"SELECT {_COLUMNS} FROM users WHERE name = ?", (name,))
+    return None if row is None else _user(row)
+
+
+def by_id(tx: Reader, user_id: str) -> User | None:
+    """The user with a canonical id."""
+    row = tx.one(f"SELECT {_COLUMNS} FROM users WHERE id = ?", (user_id,))
+    return None if row is None else _user(row)
 
 
 def name_of(tx: Reader, user_id: str) -> str | None:
@@ -94,9 +106,10 @@ def set_roles(tx: Transaction, name: str, roles: Iterable[str]) -> None:
 
 
 def remove(tx: Transaction, name: str) -> None:
-    """Removes a user and all keys of theirs. Buckets stay, for the administrator. Raises ``NoSuchUser``."""
-    get(tx, name)
+    """Removes a user, with keys and tokens. Buckets stay, for the administrator. Raises ``NoSuchUser``."""
+    user = get(tx, name)
     tx.touch_names()
+    tx.execute("DELETE FROM robot_tokens WHERE user = ?", (user.id,))
     tx.execute("DELETE FROM access_keys WHERE user = ?", (name,))
     tx.execute("DELETE FROM users WHERE name = ?", (name,))
 

@@ -13,23 +13,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from tidegate import errors
-from tidegate.catalog import blobs, rows
+from tidegate.catalog import blobs, commits, rows, states
 from tidegate.catalog.abc import Reader, Row, Transaction, Value
-from tidegate.catalog.rows import VERSION_COLUMNS, VERSION_WIDTH
-from tidegate.model import NULL_VERSION, Attributes, Bucket, Version, Versioning
+from tidegate.catalog.rows import BLOB_COLUMNS, VERSION_COLUMNS, VERSION_WIDTH
+from tidegate.model import MESSAGE_NAME, NULL_VERSION, Attributes, Bucket, Layer, Version, Versioning
 
 NO_CHECKSUM = "none"
+# What Pachyderm's S3 gateway says where a version id is no commit of the branch.
+NO_SUCH_COMMIT = "The version ID specified in the request does not match an existing version."
 
 Check = Callable[[Version | None], None]
 
 _HEAD = f"SELECT {VERSION_COLUMNS} FROM head WHERE log = ? AND key = ?"
 _HEAD_WITH_DATA = f"""
-    SELECT {", ".join("h." + column for column in VERSION_COLUMNS.split(", "))},
-        b.kind, b.file, b.digest, s.data, b.folders
+    SELECT {", ".join("h." + column for column in VERSION_COLUMNS.split(", "))}, {BLOB_COLUMNS}
     FROM head h JOIN blobs b ON b.id = h.blob LEFT JOIN small_blobs s ON s.id = h.blob
     WHERE h.log = ? AND h.key = ?"""
+_DATA = f"SELECT {BLOB_COLUMNS} FROM blobs b LEFT JOIN small_blobs s ON s.id = b.id WHERE b.id = ?"
 # So many keys are looked up by one statement, which costs a third of as many statements. The joins are outer ones so
 # that the keys come first: else a planner may read all of the log to find them.
 GLANCES = 64
@@ -43,7 +46,7 @@ _MISSING = f"""
     WHERE NOT EXISTS (SELECT 1 FROM head h WHERE h.log = ?1 AND h.key = w.column2)"""
 _HISTORY = f"SELECT {VERSION_COLUMNS} FROM history WHERE log = ? AND key = ? ORDER BY seq DESC LIMIT 1"
 _COLUMNS = f"log, {VERSION_COLUMNS}"
-_INSERT_HEAD = f"INSERT OR REPLACE INTO head ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_HEAD = f"INSERT OR REPLACE INTO head ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 INSERT_HISTORY = f"INSERT INTO history ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -88,55 +91,104 @@ class Deleted(msgspec.Struct, frozen=True):
 
 def put(tx: Transaction, bucket: Bucket, key: str, draft: Draft, check: Check | None = None) -> Version:
     """Appends an object. ``check`` sees the object that is replaced (or None) and raises to refuse."""
-    row = tx.one(_HEAD, (bucket.log, key.encode()))
+    if bucket.place is not None:
+        bucket, draft = _noted(bucket, draft)
+    name = (bucket.log, key.encode())
+    own = tx.one(_HEAD, name)
+    row = states.live(tx, bucket.layers, name[1]) if bucket.layers else own
     if check is not None:
         check(None if row is None else rows.version(row, is_latest=True, null_id=_null_id(bucket)))
     blob = blobs.add(tx, draft.content, bucket.copies)
-    seq = tx.sequence()
-    version_id = rows.new_version_id(seq) if bucket.versioning is Versioning.ENABLED else None
-    _make_room(tx, bucket, key, row, draft.modified)
+    seq, version_id = _place(tx, bucket, key)
+    _make_room(tx, bucket, key, own, seq, draft.modified)
     attributes, tags = rows.pack_attributes(draft.attributes), rows.pack_map(draft.tags)
     storage_class = rows.pack_class(draft.storage_class)
     writes = _writes(bucket, row)
     tx.execute(
-        _INSERT_HEAD,
+        INSERT_HEAD,
         (
-            bucket.log, key.encode(), seq, version_id, draft.size, draft.etag, draft.modified, storage_class,
-            blob, attributes, tags, writes, None,
+            *name, seq, version_id, draft.size, draft.etag, draft.modified, storage_class, blob, attributes, tags,
+            writes, None,
         ),
     )  # fmt: skip
-    tx.count(bucket.log, 1, draft.size)
+    _count(tx, bucket, name[1], seq, row, draft.size)
     if draft.attributes.digest is None and bucket.properties.checksum.type != NO_CHECKSUM:
-        tx.execute("INSERT INTO undigested (log, key, seq) VALUES (?, ?, ?)", (bucket.log, key.encode(), seq))
+        undigested = "INSERT INTO undigested (id, log, key, seq) VALUES (?, ?, ?, ?)"
+        tx.execute(undigested, (tx.sequence(), *name, seq))
     return Version(
         key, seq, version_id or _null_id(bucket), draft.size, draft.etag, draft.modified, draft.storage_class,
         blob, draft.attributes, draft.tags, writes=writes, accessed=draft.modified,
     )  # fmt: skip
 
 
+def _noted(bucket: Bucket, draft: Draft) -> tuple[Bucket, Draft]:
+    """A commit's message that came as metadata of the object, with its bucket instead of with the object."""
+    metadata = draft.attributes.metadata
+    if MESSAGE_NAME not in metadata:
+        return bucket, draft
+    rest = {name: value for name, value in metadata.items() if name != MESSAGE_NAME}
+    note = bucket.writer.note
+    if not note.message:
+        note = replace(note, message=metadata[MESSAGE_NAME].encode("latin-1", "replace").decode(errors="replace"))
+    draft = replace(draft, attributes=replace(draft.attributes, metadata=rest))
+    return replace(bucket, writer=replace(bucket.writer, note=note)), draft
+
+
+def _place(tx: Transaction, bucket: Bucket, key: str) -> tuple[int, str | None]:
+    """The place in the log of a version that is about to be written, and its id."""
+    if bucket.place is not None:
+        stamp = commits.stamp(tx, bucket, key)
+        return stamp.seq, stamp.id
+    seq = tx.sequence()
+    return seq, rows.new_version_id(seq) if bucket.versioning is Versioning.ENABLED else None
+
+
+def _count(tx: Transaction, bucket: Bucket, key: bytes, seq: int, before: Row | None, size: int | None) -> None:
+    """Counts an object of a size (None for a delete marker) that takes the place of another, or of none."""
+    objects, grown = int(size is not None), size or 0
+    if before is not None:
+        objects, grown = objects - 1, grown - before[3]
+    if bucket.place is None:
+        tx.count(bucket.log, objects, grown)
+    else:
+        commits.count(tx, bucket.log, seq, key, objects, grown)
+
+
 def delete(tx: Transaction, bucket: Bucket, key: str, now: int, check: Check | None = None) -> Deleted:
-    """Deletes without naming a version: prunes an unversioned bucket, appends a delete marker to any other."""
-    row = tx.one(_HEAD, (bucket.log, key.encode()))
+    """Deletes without naming a version: prunes an unversioned bucket, appends a delete marker to any other.
+
+    To a branch nothing is appended where nothing is to be deleted.
+    """
+    name = (bucket.log, key.encode())
+    own = tx.one(_HEAD, name)
+    row = states.live(tx, bucket.layers, name[1]) if bucket.layers else own
     if check is not None:
         check(None if row is None else rows.version(row, is_latest=True, null_id=_null_id(bucket)))
     if bucket.versioning is Versioning.OFF:
         if row is not None:
             _drop_head(tx, bucket, row, now)
         return Deleted()
-    seq = tx.sequence()
-    version_id = rows.new_version_id(seq) if bucket.versioning is Versioning.ENABLED else None
-    _make_room(tx, bucket, key, row, now)
-    if row is not None:
-        tx.execute("DELETE FROM head WHERE log = ? AND key = ?", (bucket.log, key.encode()))
+    if row is None and bucket.place is not None:
+        return Deleted()
+    seq, version_id = _place(tx, bucket, key)
+    _make_room(tx, bucket, key, own, seq, now)
+    if own is not None:
+        tx.execute("DELETE FROM head WHERE log = ? AND key = ?", name)
     nothing = (None,) * 6
-    tx.execute(INSERT_HISTORY, (bucket.log, key.encode(), seq, version_id, 0, "", now, *nothing))
+    tx.execute(INSERT_HISTORY, (*name, seq, version_id, 0, "", now, *nothing))
+    _count(tx, bucket, name[1], seq, row, None)
     return Deleted(version_id or NULL_VERSION, is_delete_marker=True)
 
 
 def delete_version(
     tx: Transaction, bucket: Bucket, key: str, version_id: str, now: int, check: Check | None = None
 ) -> Deleted:
-    """Removes one version for good. A version that is not there is no error, as in S3."""
+    """Removes one version for good. A version that is not there is no error, as in S3.
+
+    Raises ``NotImplementedByServer`` for a branch: what was committed stays.
+    """
+    if bucket.place is not None:
+        raise errors.NotImplementedByServer("Versions on a branch belong to commits: squash or drop those.")
     try:
         version = get(tx, bucket, key, version_id)
     except errors.NoSuchVersion:
@@ -163,6 +215,8 @@ def get(tx: Reader, bucket: Bucket, key: str, version_id: str = "") -> Version:
     Raises ``NoSuchKey``, ``DeleteMarker`` (with fields ``version_id``) where the newest is one, ``NoSuchVersion``.
     """
     name = (bucket.log, key.encode())
+    if bucket.layers or (version_id and bucket.place is not None):
+        return _of_state(tx, bucket, key, version_id)
     if not version_id:
         row = tx.one(_HEAD, name)
         if row is None:
@@ -174,26 +228,90 @@ def get(tx: Reader, bucket: Bucket, key: str, version_id: str = "") -> Version:
     return rows.version(row, is_latest=in_head or _is_newest(tx, name, row[1]), null_id=_null_id(bucket))
 
 
+def _of_state(tx: Reader, bucket: Bucket, key: str, version_id: str) -> Version:
+    """As ``get``, where there are layers. A version id is that of a commit, and names the state at that commit."""
+    layers, past = bucket.layers, _past(bucket)
+    if version_id:
+        layers = _at(tx, past, version_id)
+        if not layers:
+            return _row_of_state(tx, past, key, version_id)
+    row = states.find(tx, layers, key.encode())
+    if row is None:
+        raise errors.NoSuchKey(Key=key)
+    if row[7] is None and row[2] != version_id:
+        raise errors.DeleteMarker(Key=key, version_id=row[2] or NULL_VERSION)
+    if not version_id:
+        return rows.version(row, is_latest=True)
+    newest = states.find(tx, bucket.layers or past, key.encode())
+    version = rows.version(row, is_latest=newest is not None and newest[1] == row[1])
+    return replace(version, version_id=version_id)
+
+
+def _past(bucket: Bucket) -> Sequence[Layer]:
+    """Where the commits are that version ids may name."""
+    place = bucket.place
+    return place.newest if place is not None and not place.is_snapshot else bucket.layers
+
+
+def _at(tx: Reader, past: Sequence[Layer], version_id: str) -> tuple[Layer, ...]:
+    """The state at the commit of that id; none where it is no commit's."""
+    at = commits.point(tx, version_id)
+    return () if at is None else commits.within(past, at.log, at.seq)
+
+
+def _row_of_state(tx: Reader, layers: Sequence[Layer], key: str, version_id: str) -> Version:
+    """The very version of that id, where it is not a commit's: the bucket is no branch, or its commit was squashed."""
+    for layer in layers:
+        row, _ = _named(tx, (layer.log, key.encode()), version_id)
+        if row is not None and row[5 if layer.by_time else 1] <= layer.until:
+            return rows.version(row, is_latest=states.find(tx, layers, key.encode()) == row)
+    raise errors.NoSuchVersion(NO_SUCH_COMMIT, Key=key, VersionId=version_id)
+
+
 def read(tx: Reader, bucket: Bucket, key: str, version_id: str = "") -> Stored:
-    """As ``get``, with what is needed to read the bytes.
+    """As ``get``, with what is needed to read the bytes. Whether a commit's version is the latest is not looked up.
 
     Raises ``NamedDeleteMarker`` where the named version is one.
     """
-    if not version_id:
-        name = (bucket.log, key.encode())
-        row = tx.one(_HEAD_WITH_DATA, name)
-        if row is None:
-            raise _absent(tx, name)
-        return Stored(rows.version(row, is_latest=True, null_id=_null_id(bucket)), *row[VERSION_WIDTH:])
+    if not version_id and (stored := newest(tx, bucket, key)) is not None:
+        return stored
     version = get_object(tx, bucket, key, version_id)
-    row = tx.one(
-        """SELECT b.kind, b.file, b.digest, s.data, b.folders FROM blobs b LEFT JOIN small_blobs s ON s.id = b.id
-           WHERE b.id = ?""",
-        (version.blob,),
-    )
+    row = tx.one(_DATA, (version.blob,))
     if row is None:
         raise errors.DamagedBlob
     return Stored(version, *row)
+
+
+def at_once(tx: Reader, bucket: Bucket, key: str, version_id: str = "") -> Stored | None:
+    """As ``read``, where one statement can tell; None where none can, or where there is no such object."""
+    if version_id:
+        return _at_commit(tx, bucket, key, version_id)
+    return newest(tx, bucket, key) if len(bucket.layers) <= states.TOGETHER else None
+
+
+def _at_commit(tx: Reader, bucket: Bucket, key: str, version_id: str) -> Stored | None:
+    """What a branch that has forked from nothing had under a key at a commit of its own."""
+    past, seq = _past(bucket), rows.seq_of(version_id)
+    if bucket.place is None or len(past) != 1 or past[0].by_time or seq is None or seq > past[0].until:
+        return None
+    row = states.find_at_commit(tx, past[0].log, seq, version_id, key.encode())
+    if row is None or row[VERSION_WIDTH] is None:
+        return None
+    version = rows.version((*row[:2], version_id, *row[3:VERSION_WIDTH]), is_latest=False)
+    return Stored(version, *row[VERSION_WIDTH:])
+
+
+def newest(tx: Reader, bucket: Bucket, key: str) -> Stored | None:
+    """As ``read``, without a version id; None where there is no object. One statement for a bucket with up to
+    ``states.TOGETHER`` layers.
+    """
+    if bucket.layers:
+        row = states.find_with_data(tx, bucket.layers, key.encode())
+    else:
+        row = tx.one(_HEAD_WITH_DATA, (bucket.log, key.encode()))
+    if row is None or row[VERSION_WIDTH] is None:
+        return None
+    return Stored(rows.version(row, is_latest=True, null_id=_null_id(bucket)), *row[VERSION_WIDTH:])
 
 
 def glances(tx: Reader, log: int, keys: Sequence[str]) -> Sequence[Glance | None]:
@@ -226,8 +344,10 @@ def get_object(tx: Reader, bucket: Bucket, key: str, version_id: str = "") -> Ve
 
 
 def set_tags(tx: Transaction, bucket: Bucket, key: str, version_id: str, tags: Mapping[str, str]) -> Version:
-    """Replaces the tags of a version in place. Returns the version as it was."""
+    """Replaces the tags of a version in place, or on a branch by a commit. Returns the version that has them."""
     version = get_object(tx, bucket, key, version_id)
+    if bucket.place is not None:
+        return _commit_again(tx, bucket, replace(version, tags=tags))
     for table in ("head", "history"):
         tx.execute(
             f"UPDATE {table} SET tags = ? WHERE log = ? AND key = ? AND seq = ?",
@@ -244,8 +364,27 @@ def touch(tx: Transaction, reads: Iterable[tuple[int, str, int, int]]) -> None:
     )
 
 
+def change_attributes(tx: Transaction, bucket: Bucket, version: Version, attributes: Attributes) -> None:
+    """Replaces what is stored beside an object's bytes as its owner wishes: in place, or on a branch by a commit."""
+    if bucket.place is not None:
+        _commit_again(tx, bucket, replace(version, attributes=attributes))
+    else:
+        set_attributes(tx, bucket, version.key, version, attributes)
+
+
+def _commit_again(tx: Transaction, bucket: Bucket, version: Version) -> Version:
+    """Writes the newest version of a key once more, with something beside its bytes changed."""
+    if not version.is_latest or version.blob is None:
+        raise errors.NotImplementedByServer("What was committed cannot be changed: change the newest version.")
+    content = blobs.Existing(version.blob)
+    draft = Draft(
+        content, version.size, version.etag, version.modified, version.storage_class, version.attributes, version.tags
+    )
+    return put(tx, bucket, version.key, draft)
+
+
 def set_attributes(tx: Transaction, bucket: Bucket, key: str, version: Version, attributes: Attributes) -> bool:
-    """Replaces what is stored beside a version's bytes. Returns whether the version was still there."""
+    """Replaces what is stored beside a version's bytes, in place. Returns whether the version was still there."""
     name = (bucket.log, key.encode(), version.seq)
     for table in ("head", "history"):
         if tx.one(f"SELECT 1 FROM {table} WHERE log = ? AND key = ? AND seq = ?", name) is not None:
@@ -301,16 +440,18 @@ def _absent(tx: Reader, name: tuple[int, bytes]) -> errors.Error:
     return errors.DeleteMarker(Key=name[1].decode(), version_id=row[2] or NULL_VERSION)
 
 
-def _make_room(tx: Transaction, bucket: Bucket, key: str, head: Row | None, now: int) -> None:
-    """Before a version is appended: moves the one in head to history if the log keeps it, drops it if it does not.
+def _make_room(tx: Transaction, bucket: Bucket, key: str, head: Row | None, seq: int, now: int) -> None:
+    """Before a version is appended: moves the one in head to history if the log keeps it, drops it if it does not, as
+    it does with what the same commit wrote before.
 
     A head row that stays is to be replaced or deleted by the caller.
     """
     name = (bucket.log, key.encode())
     makes_null = bucket.versioning is not Versioning.ENABLED
+    if bucket.place is not None:
+        tx.execute("DELETE FROM history WHERE log = ? AND key = ? AND seq = ?", (*name, seq))  # a delete marker
     if head is not None:
-        tx.count(bucket.log, -1, -head[3])
-        if head[2] is None and makes_null:
+        if (head[2] is None and makes_null) or head[1] == seq:
             blobs.release(tx, head[7], now)
         else:
             tx.execute(INSERT_HISTORY, (bucket.log, *head))
@@ -330,12 +471,13 @@ def _drop_head(tx: Transaction, bucket: Bucket, row: Row | None, now: int) -> No
     tx.count(bucket.log, -1, -row[3])
 
 
-def promote(tx: Transaction, log: int, key: bytes) -> None:
+def promote(tx: Transaction, log: int, key: bytes, *, counts: bool = True) -> None:
     """After a version was removed: where head is empty and the newest of history is an object, that is the head now."""
     if tx.one("SELECT 1 FROM head WHERE log = ? AND key = ?", (log, key)) is not None:
         return
     row = tx.one(_HISTORY, (log, key))
     if row is not None and row[7] is not None:
         tx.execute("DELETE FROM history WHERE log = ? AND key = ? AND seq = ?", (log, key, row[1]))
-        tx.execute(_INSERT_HEAD, (log, *row))
-        tx.count(log, 1, row[3])
+        tx.execute(INSERT_HEAD, (log, *row))
+        if counts:
+            tx.count(log, 1, row[3])

@@ -5,8 +5,8 @@ The gateway knows no HTTP. It is given a principal, names and values, and it ans
 """
 
 from tidegate.catalog.configuration import Cluster
-from tidegate.catalog.listing import Details, Entry, Sizes
+from tidegate.catalog.listing import Details, Entry, Page, Sizes
 from tidegate.catalog.uploads import Wanted
 from tidegate.gateway.gateway import Gateway, open_gateway
 
-__all__ = ["Cluster", "Details", "Entry", "Gateway", "Sizes", "Wanted", "open_gateway"]
+__all__ = ["Cluster", "Details", "Entry", "Gateway", "Page", "Sizes", "Wanted", "open_gateway"]

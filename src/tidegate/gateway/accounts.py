@@ -7,6 +7,7 @@ all of this is refused.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import msgspec
@@ -17,16 +18,21 @@ from tidegate.catalog import roles as role_rows
 from tidegate.catalog.abc import Reader, Transaction
 from tidegate.catalog.authn import Registration
 from tidegate.catalog.roles import Bucket, BucketRule, ClusterRule, Namespace, Role
+from tidegate.clock import SECOND
 from tidegate.gateway.rooms import Rooms
 from tidegate.gateway.system import System
 from tidegate.identity import roles
 from tidegate.identity.keys import ADMINISTRATOR
+from tidegate.identity.logins import is_token
+from tidegate.identity.robots import MAX_LIFETIME as MAX_ROBOT_LIFETIME
+from tidegate.identity.robots import RobotToken
 from tidegate.identity.tokens import ALGORITHM, MAX_LIFETIME
 from tidegate.model import EVERYONE, Principal
 
 __all__ = [
     "ALGORITHM",
     "MAX_LIFETIME",
+    "MAX_ROBOT_LIFETIME",
     "Account",
     "Accounts",
     "Bucket",
@@ -34,11 +40,16 @@ __all__ = [
     "ClusterRule",
     "Namespace",
     "Registration",
+    "RobotToken",
     "Role",
+    "is_token",
 ]
 
 MAX_URLS = 16
 MAX_URL = 2048
+
+# What Authorization has to say. The scheme's name has no case (RFC 9110 section 11.1); a token is RFC 6750's.
+_BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/-]+=*) *", re.IGNORECASE)
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -62,6 +73,26 @@ class Accounts:
         """Who a token speaks for. Raises ``InvalidToken``, ``RevokedToken``, ``ExpiredToken``."""
         return await self._identity.logins.recognise(token)
 
+    async def authenticate(self, authorization: Sequence[str]) -> Principal:
+        """Who a request speaks for, by its Authorization headers (RFC 6750).
+
+        Raises ``Unauthorized``, with the words that AIStore's clients know.
+        """
+        token = bearer(authorization)
+        try:
+            return await self.recognise(token)
+        except errors.ExpiredToken:
+            raise errors.Unauthorized("token expired") from None
+        except errors.RevokedToken:
+            raise errors.Unauthorized("token revoked") from None
+        except errors.InvalidToken:
+            raise errors.Unauthorized("invalid token") from None
+
+    async def expires(self, token: str) -> int | None:
+        """When a token ends by itself, in microseconds since the epoch; None for never. Raises as ``recognise``."""
+        expires = await self._identity.logins.expires(token)
+        return None if expires is None else expires * SECOND
+
     async def login(
         self, principal: Principal, name: str, password: str, lifetime: int | None, cluster: str = ""
     ) -> str:
@@ -80,6 +111,18 @@ class Accounts:
         """Ends a token: one's own, or as an administrator anybody's. Raises ``InvalidToken``."""
         _check_on(principal)
         await self._identity.logins.revoke(token, principal)
+
+    async def robot_token(self, principal: Principal, name: str, lifetime: int | None = None) -> RobotToken:
+        """A token for a program, which becomes the user ``robot:NAME`` if it is none yet. ``lifetime`` is in seconds;
+        None for until it is revoked. Raises ``InvalidArgument``.
+        """
+        _check_admin(principal)
+        return await self._identity.logins.robots.issue(name, lifetime)
+
+    async def revoke_robot(self, principal: Principal, name: str) -> int:
+        """Ends all tokens of a robot; how many that were. Raises ``NoSuchUser``, ``InvalidArgument``."""
+        _check_admin(principal)
+        return await self._identity.logins.robots.revoke_all(name)
 
     async def lifetime(self, principal: Principal) -> int:
         """How many seconds a token lives whose user did not say."""
@@ -246,6 +289,16 @@ class Accounts:
         if not name or name not in {found.id, found.alias}:
             raise _no_such_cluster(name)
         return found
+
+
+def bearer(authorization: Sequence[str]) -> str:
+    """The token in a request's Authorization headers. Raises ``Unauthorized``."""
+    if not authorization:
+        raise errors.Unauthorized("token required")
+    matched = _BEARER.fullmatch(authorization[0])
+    if len(authorization) > 1 or matched is None:
+        raise errors.Unauthorized("invalid token")
+    return matched[1]
 
 
 def _names(tx: Reader, here: str) -> list[str]:

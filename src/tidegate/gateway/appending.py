@@ -22,10 +22,12 @@ from tidegate.model import Attributes, Bucket, Version
 INLINE_APPEND_LIMIT = 64 * 1024
 # Amazon's limit on the parts that an object grows by. It bounds what a transaction has to copy.
 MAX_APPENDED_PARTS = 10_000
+# An offset that means wherever the object ends.
+AT_END = -1
 
 
 def append(tx: Transaction, bucket: Bucket, key: str, draft: Draft, offset: int, check: Check) -> Version:
-    """Appends the draft's content to the object at ``offset``, which has to be its size (0 where there is no object).
+    """Appends the draft's content to the object at ``offset``: ``AT_END``, or its size (0 where there is no object).
 
     Headers, metadata and tags of an object that exists stay. Raises ``InvalidWriteOffset``, ``TooManyParts``.
     """
@@ -33,7 +35,7 @@ def append(tx: Transaction, bucket: Bucket, key: str, draft: Draft, offset: int,
         current = versions.get(tx, bucket, key)
     except (errors.NoSuchKey, errors.DeleteMarker):
         current = None
-    if offset != (0 if current is None else current.size):
+    if offset not in {AT_END, 0 if current is None else current.size}:
         raise errors.InvalidWriteOffset
     if current is None or current.blob is None:
         return versions.put(tx, bucket, key, draft, check)

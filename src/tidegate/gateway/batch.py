@@ -1,7 +1,7 @@
 """Get-Batch: many objects, or files of archives, read in one request and put together into one archive, in order.
 
 What makes it worth its name is that small objects are read from the catalog by the hundred, and cost little more than
-their bytes.
+their bytes. What another provider keeps and is not here yet is fetched ahead, several objects at once.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 import xxhash
 
 from tidegate import errors
-from tidegate.catalog import versions
+from tidegate.catalog import intents, versions
 from tidegate.catalog.abc import Reader
 from tidegate.catalog.buckets import Name
 from tidegate.catalog.versions import Glance
@@ -23,7 +23,9 @@ from tidegate.gateway.archives import Archive, harmless
 from tidegate.gateway.assignments import ArchiveFormat
 from tidegate.gateway.jobs import archive_format
 from tidegate.gateway.packing import Item, pack
-from tidegate.gateway.reading import LocalReading, Reading
+from tidegate.gateway.reading import ALL, Reading, Span, find_reading
+from tidegate.gateway.remote.fetching import Ahead
+from tidegate.gateway.remote.reading import Reads, asks_first
 from tidegate.gateway.rooms import Rooms
 from tidegate.model import Bucket, Principal
 from tidegate.names import BucketName
@@ -83,8 +85,9 @@ class Request(msgspec.Struct, frozen=True):
 class Batches:
     """Reading batches."""
 
-    def __init__(self, rooms: Rooms) -> None:
+    def __init__(self, rooms: Rooms, reads: Reads) -> None:
         self._rooms = rooms
+        self._reads = reads
 
     async def read(
         self, principal: Principal, request: Request, outcomes: list[Outcome] | None = None
@@ -92,14 +95,15 @@ class Batches:
         """The archive. What became of each entry is added to ``outcomes`` as it comes.
 
         The caller is authorised once for each bucket. Raises ``NoSuchBucket``, ``AccessDenied``, and ``NoSuchKey``
-        where something is not there and the request does not go on.
+        where something is not there and the request does not go on: before the archive begins, unless another provider
+        keeps it.
         """
         buckets: dict[Name, Bucket] = {}
         for name in {entry.bucket for entry in request.entries}:
-            buckets[name] = await self._rooms.bucket(principal, name, ACTION)
+            buckets[name] = await self._rooms.bucket(principal, name, ACTION, elsewhere=True)
         if not request.goes_on:
             await self._check(buckets, request.entries)
-        work = _Work(self._rooms, buckets, request, [] if outcomes is None else outcomes)
+        work = _Work(self._reads, buckets, request, [] if outcomes is None else outcomes)
         return pack(work.groups(), request.format)
 
     async def _check(self, buckets: Mapping[Name, Bucket], entries: Sequence[Entry]) -> None:
@@ -107,6 +111,8 @@ class Batches:
 
         def absent(tx: Reader, first: int) -> Entry | None:
             for bucket, run in _runs(buckets, entries[first : first + CHECK_STEP]):
+                if bucket.is_elsewhere:
+                    continue
                 missing = versions.missing(tx, bucket.log, [entry.key for entry in run])
                 if missing is not None:
                     return run[missing]
@@ -122,8 +128,10 @@ class Batches:
 class _Work:
     """One batch while it is read."""
 
-    def __init__(self, rooms: Rooms, buckets: Mapping[Name, Bucket], request: Request, outcomes: list[Outcome]) -> None:
-        self._rooms = rooms
+    def __init__(self, reads: Reads, buckets: Mapping[Name, Bucket], request: Request, outcomes: list[Outcome]) -> None:
+        self._reads = reads
+        self._rooms = reads.rooms
+        self._ahead = Ahead(reads)
         self._buckets = buckets
         self._request = request
         self._outcomes = outcomes
@@ -138,6 +146,7 @@ class _Work:
             while position < len(entries):
                 looks = await self._rooms.catalog.read(partial(self._look, position=position))
                 group: list[Item] = []
+                self._fetch_ahead(entries[position : position + len(looks)], looks)
                 for look in looks:
                     entry = entries[position]
                     position += 1
@@ -153,14 +162,23 @@ class _Work:
                     yield group
                 await asyncio.sleep(0)
         finally:
+            await self._ahead.close()
             await self._close_archive()
+
+    def _fetch_ahead(self, entries: Sequence[Entry], looks: Sequence[Item | None]) -> None:
+        """Begins to fetch what is not here, of which most will be read: an archive, or all of an object."""
+        for entry, look in zip(entries, looks, strict=True):
+            bucket = self._buckets[entry.bucket]
+            is_whole = bool(entry.member) or (not entry.start and entry.length == TO_THE_END)
+            if look is None and bucket.is_elsewhere and is_whole:
+                self._ahead.want(bucket, entry.key)
 
     def _look(self, tx: Reader, position: int) -> list[Item | None]:
         """The next entries that are small objects; None for each that takes more than a look."""
         looks: list[Item | None] = []
         size = 0
         for bucket, run in _runs(self._buckets, self._request.entries[position : position + STEP]):
-            if bucket.properties.checksum.validate_warm_get:
+            if bucket.properties.checksum.validate_warm_get or not _may_glance(tx, bucket):
                 looks += [None] * len(run)
                 continue
             for entry, glance in zip(run, versions.glances(tx, bucket.log, [each.key for each in run]), strict=True):
@@ -202,7 +220,8 @@ class _Work:
         return item
 
     async def _open_object(self, entry: Entry, name: str) -> Item:
-        reading = await self._reading(entry)
+        stop = None if entry.length == TO_THE_END else entry.start + entry.length
+        reading = await self._reading(entry, Span(entry.start, stop))
         version = reading.version
         start, length = entry.range(version.size)
         data = reading.stream(start, length) if reading.data is None else reading.data[start : start + length]
@@ -211,7 +230,7 @@ class _Work:
     async def _open_member(self, entry: Entry, name: str) -> Item:
         if self._archive is None or self._archive_of != (entry.bucket, entry.key):
             await self._close_archive()
-            self._archive = Archive(await self._reading(entry), archive_format(entry.key, ""))
+            self._archive = Archive(await self._reading(entry, ALL), archive_format(entry.key, ""))
             self._archive_of = (entry.bucket, entry.key)
         try:
             member = await self._archive.find(entry.member)
@@ -222,10 +241,14 @@ class _Work:
         start, length = entry.range(member.size)
         return Item(name, length, member.modified, member.open(start, length))
 
-    async def _reading(self, entry: Entry) -> Reading:
+    async def _reading(self, entry: Entry, span: Span) -> Reading:
         bucket = self._buckets[entry.bucket]
-        stored = await self._rooms.catalog.read(lambda tx: versions.read(tx, bucket, entry.key))
-        reading = LocalReading(self._rooms, bucket, stored)
+        reading: Reading
+        if bucket.is_elsewhere:
+            reading = await self._reads.open(bucket, entry.key, span)
+            self._reads.count(bucket, reading)
+        else:
+            reading = await find_reading(self._rooms, bucket, entry.key, "")
         self._rooms.accesses.note(bucket.log, reading.version)
         return reading
 
@@ -233,6 +256,11 @@ class _Work:
         archive, self._archive = self._archive, None
         if archive is not None:
             await archive.close()
+
+
+def _may_glance(tx: Reader, bucket: Bucket) -> bool:
+    """Whether what is here of a bucket's objects can be taken as it is, without asking about each."""
+    return not bucket.is_elsewhere or not (asks_first(bucket) or intents.has_any(tx, bucket.log))
 
 
 def _absent(entry: Entry) -> errors.NoSuchKey:

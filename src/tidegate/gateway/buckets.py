@@ -20,10 +20,12 @@ from tidegate.clock import now
 from tidegate.gateway.permissions import authorise, authorise_system, may_bring_in, may_list
 from tidegate.gateway.remote import backends
 from tidegate.gateway.remote.listing import RemoteListing
+from tidegate.gateway.repos.branches import Branches
 from tidegate.gateway.rooms import Rooms
 from tidegate.model import Bucket, Principal, Versioning
 from tidegate.names import BucketName
 from tidegate.properties import BucketProperties, change, evictable, inherited
+from tidegate.refs import RefName
 
 EMPTY_PROPERTIES: Mapping[str, object] = MappingProxyType({})
 # Buckets that are counted at a time by a process: each takes a thread, and the disk, for as long as it takes.
@@ -43,6 +45,7 @@ class Buckets:
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
         self._remotes = RemoteListing(rooms)
+        self._branches = Branches(rooms)
         self._counting = asyncio.Semaphore(MAX_COUNTING)
 
     async def list(self, principal: Principal, *, prefix: str = "", after: str = "", limit: int) -> BucketPage:
@@ -72,6 +75,8 @@ class Buckets:
         One of another provider becomes known here; unless ``looks_up`` is false it has to be there, and readable.
         Raises ``BucketAlreadyOwnedByYou``, ``BucketAlreadyExists``, ``InvalidArgument`` for the properties.
         """
+        if isinstance(name, RefName):
+            return await self._branches.create_bucket(principal, name)
         authorise_system(principal, Access.CREATE_BUCKET)
         is_remote = isinstance(name, BucketName) and name.is_remote
         if is_remote and not may_bring_in(principal):
@@ -86,6 +91,7 @@ class Buckets:
             return tree
 
         if isinstance(name, BucketName) and is_remote and looks_up:
+            await self._rooms.catalog.read(lambda tx: buckets.check_free(tx, name, principal.id))  # wherever it is
             await self._rooms.upstreams.check(name, (await self._rooms.catalog.read(made)).extra)
 
         def create(tx: Transaction) -> Bucket:
@@ -115,6 +121,9 @@ class Buckets:
     async def delete(self, principal: Principal, name: Name) -> None:
         """Raises ``BucketNotEmpty``, ``NotImplementedByServer`` for a bucket of another provider."""
         bucket = await self._rooms.bucket(principal, name, "s3:DeleteBucket")
+        if bucket.place is not None:
+            await self._branches.delete_bucket(principal, RefName(bucket.place.repo, bucket.place.branch))
+            return
         if bucket.identity.is_remote:
             raise errors.NotImplementedByServer(
                 f"{bucket.identity.uri} is for its provider to delete: evict it to have it forgotten here."
@@ -139,7 +148,11 @@ class Buckets:
         await self._rooms.write(principal, name, "s3:DeleteObject", evict, elsewhere=True)
 
     async def destroy(self, principal: Principal, name: Name) -> None:
-        """Removes a bucket with all that is in it."""
+        """Removes a bucket with all that is in it; of a branch the commits stay with the repository."""
+        bucket = await self._rooms.known(principal, name, "s3:DeleteBucket")
+        if bucket.place is not None:
+            await self._branches.delete(principal, bucket.place.repo, bucket.place.branch)
+            return
         await self._rooms.write(principal, name, "s3:DeleteBucket", buckets.destroy)
 
     async def rename(self, principal: Principal, name: BucketName, to: BucketName) -> None:
@@ -151,6 +164,8 @@ class Buckets:
             raise errors.InvalidArgument("a bucket of another provider cannot be renamed")
 
         def rename(tx: Transaction, bucket: Bucket) -> None:
+            if bucket.place is not None:
+                raise errors.InvalidArgument("a branch of a repository cannot be renamed")
             authorise_system(principal, Access.CREATE_BUCKET)
             buckets.rename(tx, bucket, to)
 
@@ -193,6 +208,8 @@ class Buckets:
     ) -> tuple[Bucket, Bucket]:
         def set_properties(tx: Transaction, bucket: Bucket) -> tuple[Bucket, Bucket]:
             tree = self._changed(tx, bucket.identity, base(tx, bucket), changes)
+            if bucket.place is not None and (tree.backend_bck.name or not tree.versioning.enabled):
+                raise errors.InvalidArgument("a branch of a repository keeps all versions, and is kept here")
             if tree.access != bucket.properties.access:
                 authorise(principal, bucket, "ais:SetBucketACL")
             if tree.mirror != bucket.properties.mirror:
@@ -242,6 +259,10 @@ class Buckets:
                 raise errors.NotImplementedByServer(
                     f"Versions of objects are not implemented for {bucket.identity.uri}: another provider keeps it."
                 )
+            if bucket.place is not None:
+                if versioning is not Versioning.ENABLED:
+                    raise errors.NotImplementedByServer("A branch of a repository keeps all of its versions.")
+                return
             buckets.set_versioning(tx, bucket, versioning)
             before = bucket.properties
             if versioning is Versioning.ENABLED and not before.versioning.enabled:
@@ -306,6 +327,17 @@ class Buckets:
             return bucket, page, {each.version.key: each for each in listing.details(tx, bucket, page)}
 
         return await self._rooms.catalog.read(read)
+
+    async def list_differences(
+        self, principal: Principal, name: Name, *, prefix: str, delimiter: str, after: str, limit: int
+    ) -> tuple[Page, Mapping[str, Details], Mapping[str, Details]]:
+        """As ``RemoteListing.differences``. Raises ``InvalidArgument`` for a bucket of ours."""
+        bucket = await self._rooms.bucket(principal, name, "s3:ListBucket", elsewhere=True)
+        if not bucket.is_elsewhere:
+            raise errors.InvalidArgument(
+                f'bucket "{bucket.identity.uri}" has nothing to be compared with: no provider keeps it'
+            )
+        return await self._remotes.differences(bucket, prefix=prefix, delimiter=delimiter, after=after, limit=limit)
 
     async def sizes_elsewhere(self, principal: Principal, name: Name, prefix: str = "") -> Sizes | None:
         """How many objects another provider has in a bucket, and how large they are; None for a bucket of ours."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -24,6 +25,7 @@ from tidegate.gateway.permissions import authorise, authorised
 from tidegate.gateway.reading import ALL, UNKNOWN, Reading, find_reading
 from tidegate.gateway.remote.reading import Reads
 from tidegate.gateway.remote.upstreams import remote_of
+from tidegate.gateway.remote.versioned import Versions
 from tidegate.gateway.remote.writing import (
     NO_CONDITIONS,
     Conditions,
@@ -35,6 +37,9 @@ from tidegate.gateway.remote.writing import (
 from tidegate.gateway.rooms import Rooms
 from tidegate.model import EMPTY, FULL_OBJECT, STANDARD, Attributes, Bucket, Principal, Version
 from tidegate.preconditions import NONE, Preconditions
+
+if TYPE_CHECKING:
+    from tidegate.upstream import Removed, Upstream
 
 ONTO_ITSELF = (
     "This copy request is illegal because it is trying to copy an object to itself without changing the object's "
@@ -66,10 +71,11 @@ class Copying:
     Each raises ``NoSuchBucket`` and ``AccessDenied``, for either bucket, beside what it says.
     """
 
-    def __init__(self, rooms: Rooms, reads: Reads, writing: Writing) -> None:
+    def __init__(self, rooms: Rooms, reads: Reads, writing: Writing, remote_versions: Versions) -> None:
         self._rooms = rooms
         self._reads = reads
         self._writing = writing
+        self._versions = remote_versions
 
     async def open_source(self, principal: Principal, source: Source) -> Reading:
         """Finds what is to be copied.
@@ -83,9 +89,7 @@ class Copying:
             if not bucket.is_elsewhere:
                 reading = await find_reading(self._rooms, bucket, source.key, source.version_id)
             elif source.version_id:
-                raise errors.NotImplementedByServer(
-                    f"Versions of objects are not implemented for {bucket.identity.uri}."
-                )
+                reading = await self._versions.open(bucket, source.key, source.version_id)
             else:
                 reading = await self._reads.open(bucket, source.key, ALL if source.preconditions == NONE else UNKNOWN)
         except errors.NamedDeleteMarker:
@@ -124,13 +128,11 @@ class Copying:
                 website_redirect=replace.website_redirect if replace is not None else "",
                 checksum=algorithm,
             )
-            return await self._copy_there(
-                Target(principal, bucket, key), source, replace, conditions, drops_tags=tags is not None
-            )
+            return await self._copy_there(Target(principal, bucket, key), source, replace, conditions, tags)
         while True:
             reading = await self.open_source(principal, source)
             found = reading.version
-            if not found.blob:
+            if not found.blob or found.attributes.source is not None:
                 return await self._copy_here(principal, bucket_name, bucket, key, reading, replace, tags, preconditions)
             onto_itself = (source.bucket, source.key, source.version_id) == (bucket_name, key, "")
             if onto_itself and replace is None and storage_class in (None, found.storage_class):
@@ -164,13 +166,15 @@ class Copying:
         tags: Mapping[str, str] | None,
         preconditions: Preconditions,
     ) -> Copied:
-        """Copies an object that is not here: it is read from its remote, as if it were uploaded."""
+        """Copies an object of a remote's as if it were uploaded. What is cached of it is read, not shared: nobody has
+        waited for that to be on the disk.
+        """
         await self._rooms.space.check()
         found = reading.version
         body = PlainBody(reading.stream(0, found.size), found.size)
         received = await self._rooms.receiver.receive(bucket, body, found.size, computed_in(bucket))
         given = replace or NewObject(found.attributes.headers, found.attributes.metadata)
-        draft = draft_of(msgspec.structs.replace(given, tags=tags or EMPTY), received, bucket)
+        draft = draft_of(msgspec.structs.replace(given, tags=found.tags if tags is None else tags), received, bucket)
 
         def copy(tx: Transaction, bucket: Bucket) -> Version:
             return versions.put(tx, bucket, key, draft, authorised(principal, bucket, preconditions).check_write)
@@ -179,30 +183,34 @@ class Copying:
         return Copied(version, found.version_id)
 
     async def _copy_there(
-        self, target: Target, source: Source, replace: NewObject | None, conditions: Conditions, *, drops_tags: bool
+        self,
+        target: Target,
+        source: Source,
+        replace: NewObject | None,
+        conditions: Conditions,
+        tags: Mapping[str, str] | None,
     ) -> Copied:
         """Copies an object to a bucket that another provider keeps: by that provider, if it has the source too."""
         action = "s3:GetObjectVersion" if source.version_id else "s3:GetObject"
         origin = await self._rooms.bucket(target.principal, source.bucket, action, elsewhere=True)
-        if origin.is_elsewhere and remote_of(origin) == remote_of(target.bucket):
-            if source.version_id or conditions != NO_CONDITIONS:
-                raise errors.NotImplementedByServer(
-                    f"Conditions, and versions of the source, are not implemented for copies within "
-                    f"{target.bucket.identity.uri}."
-                )
+        if origin.is_elsewhere and remote_of(origin) == remote_of(target.bucket) and not source.version_id:
             if source.key == target.key and replace is None:
                 raise errors.InvalidRequest(ONTO_ITSELF)
-            described = None if replace is None else (replace.headers, replace.metadata)
-            check = source.preconditions.check_copy_source
-            return Copied(await self._writing.copy(target, source.key, check, described), "")
+            if conditions == NO_CONDITIONS and tags is None:  # others a remote has for writes, and not for copies
+                described = None if replace is None else (replace.headers, replace.metadata)
+                check = source.preconditions.check_copy_source
+                return Copied(await self._writing.copy(target, source.key, check, described), "")
         reading = await self.open_source(target.principal, source)
         found = reading.version
-        check_extras(target.bucket, tags=EMPTY if drops_tags else found.tags)
+        tags = found.tags if tags is None else tags
+        check_extras(target.bucket, tags=tags)
         attributes = _described(found.attributes, replace)
-        draft = Draft(Existing(found.blob or 0), found.size, found.etag, now(), STANDARD, attributes, EMPTY)
+        draft = Draft(Existing(found.blob or 0), found.size, found.etag, now(), STANDARD, attributes, tags)
+        # What is cached of the key itself goes before the copy takes its place, and its content with it.
+        can_share = bool(found.blob) and (origin.log, source.key) != (target.bucket.log, target.key)
         async with aclosing(reading.stream(0, found.size)) as body:
             version = await self._writing.put(
-                target, draft, conditions, body, lambda tx: bool(found.blob) and _is_still(tx, source, found)
+                target, draft, conditions, body, lambda tx: can_share and _is_still(tx, source, found)
             )
         return Copied(version, found.version_id)
 
@@ -218,8 +226,12 @@ class Copying:
     ) -> None:
         """Moves an object to another key of its bucket, atomically. Raises ``NoSuchKey``, ``PreconditionFailed``.
 
-        ``actions`` are what the caller has to be allowed.
+        ``actions`` are what the caller has to be allowed. Another provider copies the object, and then deletes it.
         """
+        there = await self._rooms.bucket(principal, bucket_name, actions[0], elsewhere=True)
+        if there.is_elsewhere:
+            await self._rename_there(principal, there, source, key, preconditions, actions)
+            return
 
         def rename(tx: Transaction, bucket: Bucket) -> None:
             for action in actions:
@@ -233,6 +245,43 @@ class Copying:
             versions.delete(tx, bucket, source.key, now())
 
         await self._rooms.write(principal, bucket_name, actions[0], rename)
+
+    async def _rename_there(
+        self,
+        principal: Principal,
+        bucket: Bucket,
+        source: Source,
+        key: str,
+        preconditions: Preconditions,
+        actions: Sequence[str],
+    ) -> None:
+        """What breaks off in between leaves both, and loses nothing. Raises ``ConditionalRequestConflict`` where the
+        object was changed after it was copied: then both stay as well.
+        """
+        for action in actions:
+            authorise(principal, bucket, action, elsewhere=True)
+        authorised(principal, bucket, source.preconditions, elsewhere=True)
+        if preconditions != NONE:
+            raise errors.NotImplementedByServer(
+                f"{bucket.identity.uri}: conditions on what a rename replaces are not implemented where another "
+                "provider keeps the objects."
+            )
+        if source.key == key:
+            raise errors.InvalidRequest("The source and the destination of a rename are the same object.")
+        copied: list[Version] = []
+
+        def check(found: Version) -> None:
+            source.preconditions.check_copy_source(found)
+            copied.append(found)
+
+        await self._writing.copy(Target(principal, bucket, key, actions[0]), source.key, check, None)
+
+        async def delete(upstream: Upstream) -> Removed:
+            if (await upstream.head(source.key)).etag != copied[0].etag:
+                raise errors.ConditionalRequestConflict("The object was changed while it was renamed: its copy stays.")
+            return await upstream.delete(source.key)
+
+        await self._writing.delete_by(Target(principal, bucket, source.key, actions[-1]), delete)
 
     async def _with_checksum(self, reading: Reading, attributes: Attributes, algorithm: str | None) -> Attributes:
         if algorithm is None or algorithm in attributes.checksums:
@@ -277,7 +326,8 @@ def _described(attributes: Attributes, replace: NewObject | None) -> Attributes:
 def _is_still(tx: Reader, source: Source, found: Version) -> bool:
     """Whether the source is the version that was looked at; if not, the copy starts again with what is there now."""
     try:
-        version = versions.get(tx, buckets.get(tx, source.bucket), source.key, source.version_id)
+        bucket = buckets.get(tx, source.bucket)
+        version = versions.get(tx, bucket, source.key, "" if bucket.is_elsewhere else source.version_id)
     except errors.Error:
         return False
     return version.seq == found.seq and version.blob == found.blob

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from tidegate import checksums, errors
@@ -16,6 +17,7 @@ from tidegate.gateway.accounts import Accounts
 from tidegate.gateway.appends import Appends
 from tidegate.gateway.archives import Archives
 from tidegate.gateway.archiving import Archiving
+from tidegate.gateway.asking import HookCalls
 from tidegate.gateway.batch import Batches
 from tidegate.gateway.buckets import Buckets
 from tidegate.gateway.configuration import Configurations
@@ -25,12 +27,16 @@ from tidegate.gateway.jobs import Jobs
 from tidegate.gateway.multipart import Multipart
 from tidegate.gateway.native import Native
 from tidegate.gateway.objects import DEFAULT_CHECKSUM, Objects
+from tidegate.gateway.passing import Passing
 from tidegate.gateway.receive import Receiver
+from tidegate.gateway.references import open_reference
 from tidegate.gateway.remote.fills import Fills
 from tidegate.gateway.remote.reading import Reads
 from tidegate.gateway.remote.turns import Turns
 from tidegate.gateway.remote.upstreams import Upstreams
+from tidegate.gateway.remote.versioned import Versions
 from tidegate.gateway.remote.writing import Writing
+from tidegate.gateway.repos import Branches, Changes, Commits, Hooks, Imports, Projects, Repositories, Tags
 from tidegate.gateway.rooms import Rooms
 from tidegate.gateway.space import Space
 from tidegate.gateway.system import System
@@ -59,14 +65,25 @@ class Gateway:
         self._writing = Writing(rooms)
         self._fills = Fills(rooms, started)
         self.reads = Reads(rooms, self._fills)
-        self.objects = Objects(rooms, self._writing, self.reads)
-        self.copying = Copying(rooms, self.reads, self._writing)
+        remote_versions = Versions(rooms, self.reads, self._writing)
+        rooms.references.open = partial(open_reference, rooms, self.reads)
+        self.objects = Objects(rooms, self._writing, self.reads, remote_versions)
+        self.passing = Passing(rooms, self._writing, self._fills)
+        self.copying = Copying(rooms, self.reads, self._writing, remote_versions)
         self.multipart = Multipart(rooms, self.copying, self._writing, min_part_size)
         self.appends = Appends(rooms)
         self.native = Native(rooms, self.reads, self._writing)
         self.archives = Archives(self.objects)
         self.archiving = Archiving(rooms)
-        self.batches = Batches(rooms)
+        self.batches = Batches(rooms, self.reads)
+        self.projects = Projects(rooms)
+        self.repos = Repositories(rooms)
+        self.branches = Branches(rooms)
+        self.commits = Commits(rooms)
+        self.tags = Tags(rooms)
+        self.changes = Changes(rooms)
+        self.imports = Imports(rooms)
+        self.hooks = Hooks(rooms)
         self.jobs = Jobs(rooms, self.buckets, promote_from)
 
     async def check(self) -> None:
@@ -86,6 +103,7 @@ class Gateway:
         await self._writing.close()
         await self.rooms.turns.close()
         await self.rooms.upstreams.close()
+        self.rooms.hook_calls.close()
         await self.rooms.catalog.close()
         self.rooms.blobs.close()
 
@@ -122,5 +140,6 @@ def open_gateway(
     accesses, space = Accesses(catalog), Space(catalog, blobs.disks)
     identity = Identity(catalog, Vault(folder))
     receiver, upstreams = Receiver(blobs, inline_limit), Upstreams(catalog)
-    rooms = Rooms(catalog, blobs, identity, receiver, accesses, space, upstreams, Turns(catalog, upstreams))
+    turns, calls = Turns(catalog, upstreams), HookCalls(catalog, identity)
+    rooms = Rooms(catalog, blobs, identity, receiver, accesses, space, upstreams, turns, calls)
     return Gateway(rooms, Folders(catalog, blobs, folder), min_part_size, promote_from, started)

@@ -18,7 +18,7 @@ import msgspec
 
 from tidegate import errors
 from tidegate.access import Access
-from tidegate.catalog import buckets, jobs
+from tidegate.catalog import buckets, configuration, jobs
 from tidegate.catalog.abc import Transaction
 from tidegate.catalog.jobs import Job, State, WorkedOn
 from tidegate.clock import now
@@ -37,10 +37,12 @@ from tidegate.gateway.assignments import (
 )  # fmt: skip
 from tidegate.gateway.permissions import authorise, authorise_system
 from tidegate.gateway.promotion import Promotable
+from tidegate.gateway.remote.upstreams import remote_of
 from tidegate.gateway.rooms import Rooms
 from tidegate.gateway.selection import SAME_NAMES, Prefix, Renaming, Selection, check_key
 from tidegate.model import Bucket, Principal
 from tidegate.names import BucketName, check_bucket_name
+from tidegate.properties import inherited
 
 if TYPE_CHECKING:
     from tidegate.gateway.buckets import Buckets
@@ -128,19 +130,28 @@ class Jobs:
         is_dry_run: bool = False,
         goes_on: bool = False,
     ) -> Job:
-        """Copies the objects that are selected, or all whose names begin with ``prefix``; no byte is read.
+        """Copies the objects that are selected, or all whose names begin with ``prefix``; no byte is read, unless
+        another provider keeps one of the buckets.
 
-        A bucket that is not there is made, with the properties of the one that is copied. A dry run only counts. With
-        ``goes_on`` an object that cannot be copied does not end the job. Raises ``InvalidArgument`` for a bucket onto
-        itself.
+        A bucket that is not there is made, with the properties of the one that is copied, if that is ours. A dry run
+        only counts. With ``goes_on`` an object that cannot be copied does not end the job. Raises ``InvalidArgument``
+        for a bucket onto itself.
         """
+        await self._bring_in(principal, name, "s3:GetObject")
+        await self._bring_in(principal, to, "s3:PutObject")
         kind = Kind.COPY_BUCKET if selection is None else Kind.COPY_OBJECTS
         chosen = Prefix(prefix) if selection is None else selection
 
         def prepare(tx: Transaction) -> Prepared:
-            source = _source(tx, principal, name, "s3:GetObject", chosen)
+            source = _source(tx, principal, name, "s3:GetObject", chosen, elsewhere=True)
             destination = _destination(tx, principal, to, source, may_create=not is_dry_run)
-            onto_itself = destination is not None and destination.id == source.id
+            onto_itself = destination is not None and remote_of(destination) == remote_of(source)
+            if onto_itself and source.is_elsewhere and isinstance(chosen, Prefix):
+                # Its listing would show the copies too, and nothing tells them from the others.
+                raise errors.InvalidArgument(
+                    f'to copy within bucket "{name.uri}", which another provider keeps, name the objects: by a list, '
+                    "or by a template with a range of numbers"
+                )
             if onto_itself and (selection is None or renaming == SAME_NAMES):
                 raise errors.InvalidArgument(f'cannot copy bucket "{name.uri}" onto itself')
             arguments = Copy(chosen, renaming, is_dry_run, goes_on, tx.sequence() if onto_itself else None)
@@ -163,10 +174,13 @@ class Jobs:
     async def delete(
         self, principal: Principal, name: BucketName, selection: Selection, *, goes_on: bool = False
     ) -> Job:
-        """Deletes the objects that are selected. Those that are not there are no error; newer ones stay."""
+        """Deletes the objects that are selected. Those that are not there are no error; newer ones stay, unless another
+        provider keeps the bucket.
+        """
+        await self._bring_in(principal, name, "s3:DeleteObject")
 
         def prepare(tx: Transaction) -> Prepared:
-            bucket = _source(tx, principal, name, "s3:DeleteObject", selection)
+            bucket = _source(tx, principal, name, "s3:DeleteObject", selection, elsewhere=True)
             arguments = Delete(selection, tx.sequence(), goes_on)
             return Prepared(arguments, _worked_on(bucket), None, _total(tx, bucket, selection))
 
@@ -193,9 +207,10 @@ class Jobs:
         """
         check_key(key)
         arguments = Archive(selection, key, archive_format(key, mime), names_bucket, appends, goes_on)
+        await self._bring_in(principal, name, "s3:GetObject")
 
         def prepare(tx: Transaction) -> Prepared:
-            source = _source(tx, principal, name, "s3:GetObject", selection)
+            source = _source(tx, principal, name, "s3:GetObject", selection, elsewhere=True)
             destination = buckets.get(tx, to)
             authorise(principal, destination, "s3:PutObject")
             if appends:
@@ -312,6 +327,11 @@ class Jobs:
         authorise_system(principal, Access.ADMIN)
         return await self._start(principal, Kind.EVICT_LEAST_USED, lambda _: Prepared(Nothing()))
 
+    async def _bring_in(self, principal: Principal, name: BucketName, action: str) -> None:
+        """Makes a bucket of another provider's known here, if that is the first use of it. Raises as that does."""
+        if name.is_remote:
+            await self._rooms.bucket(principal, name, action, elsewhere=True)
+
     async def _start(
         self,
         principal: Principal,
@@ -406,8 +426,9 @@ def _destination(
         check_bucket_name(name.name)
         if not may_create:
             return None
-        return buckets.create(tx, name, principal.id, source.region, now(), properties=source.properties)
-    authorise(principal, bucket, "s3:PutObject")
+        properties = inherited(configuration.get(tx)) if source.is_elsewhere else source.properties
+        return buckets.create(tx, name, principal.id, source.region, now(), properties=properties)
+    authorise(principal, bucket, "s3:PutObject", elsewhere=True)
     return bucket
 
 
@@ -419,4 +440,4 @@ def _named(selection: Selection) -> int | None:
 def _total(tx: Transaction, bucket: Bucket, selection: Selection) -> int | None:
     if not isinstance(selection, Prefix):
         return selection.count
-    return None if selection.prefix else buckets.size(tx, bucket)[0]
+    return None if selection.prefix or bucket.is_elsewhere else buckets.size(tx, bucket)[0]

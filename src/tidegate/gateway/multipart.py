@@ -133,7 +133,7 @@ class Multipart:
             raise errors.InvalidRequest(
                 f"The specified copy source is larger than the maximum allowable size for a copy source: {MAX_PUT_SIZE}"
             )
-        if not found.blob:
+        if not found.blob or found.attributes.source is not None:  # as ``Copying`` does
             body = PlainBody(reading.stream(first, length), length)
             part, _ = await self._receive_part(principal, bucket, bucket_name, upload, number, body)
             return part, found.version_id
@@ -146,7 +146,9 @@ class Multipart:
         content = Composed([Range(found.blob or 0, first, length)] if length else [])
 
         def put(tx: Transaction, bucket: Bucket) -> None:
-            current = versions.get_object(tx, buckets.get(tx, source.bucket), source.key, found.version_id)
+            origin = buckets.get(tx, source.bucket)
+            version_id = "" if origin.is_elsewhere else found.version_id
+            current = versions.get_object(tx, origin, source.key, version_id)
             if current.blob != found.blob:
                 raise errors.ConditionalRequestConflict("The source was replaced while it was copied.")
             uploads.put_part(tx, bucket, key, upload_id, part, content)

@@ -98,17 +98,32 @@ class Native:
         """Sets user metadata in place, beside what is there or instead of it. Names are told apart without regard to
         case, as in S3. Raises ``MetadataTooLarge``.
         """
+        bucket = await self._rooms.bucket(principal, bucket_name, "ais:UpdateObject", elsewhere=True)
+        if bucket.is_elsewhere:
+            await self._set_metadata_there(principal, bucket, key, values, replace=replace)
+            return
 
         def set_metadata(tx: Transaction, bucket: Bucket) -> None:
             version = versions.get_object(tx, bucket, key)
-            given = {name.lower() for name in values}
-            kept = {} if replace else version.attributes.metadata
-            metadata = {name: value for name, value in kept.items() if name.lower() not in given} | dict(values)
-            check_metadata(metadata)
+            metadata = _changed(version, values, replace=replace)
             attributes = msgspec.structs.replace(version.attributes, metadata=metadata)
-            versions.set_attributes(tx, bucket, key, version, attributes)
+            versions.change_attributes(tx, bucket, version, attributes)
 
         await self._rooms.write(principal, bucket_name, "ais:UpdateObject", set_metadata)
+
+    async def _set_metadata_there(
+        self, principal: Principal, bucket: Bucket, key: str, values: Mapping[str, str], *, replace: bool
+    ) -> None:
+        """The provider copies the object onto itself, as that is done there. Raises ``ConditionalRequestConflict``."""
+        version = await self._reads.head(bucket, key, latest=True)
+        metadata = {name.lower(): value for name, value in _changed(version, values, replace=replace).items()}
+
+        def check(found: Version) -> None:
+            if found.etag != version.etag:
+                raise errors.ConditionalRequestConflict("The object was changed while its metadata was set.")
+
+        target = Target(principal, bucket, key, "ais:UpdateObject")
+        await self._writing.copy(target, key, check, (version.attributes.headers, metadata))
 
     async def complete(
         self, principal: Principal, bucket_name: Name, key: str, upload_id: str, etags: Mapping[int, str]
@@ -145,6 +160,15 @@ class Native:
                 tx, bucket, key, upload_id, wanted(tx, bucket), compose, min_part_size=0
             ),
         )
+
+
+def _changed(version: Version, values: Mapping[str, str], *, replace: bool) -> dict[str, str]:
+    """An object's user metadata with other values. Raises ``MetadataTooLarge``."""
+    given = {name.lower() for name in values}
+    kept = {} if replace else version.attributes.metadata
+    metadata = {name: value for name, value in kept.items() if name.lower() not in given} | dict(values)
+    check_metadata(metadata)
+    return metadata
 
 
 def check_metadata(metadata: Mapping[str, str]) -> None:

@@ -19,7 +19,15 @@ from tidegate.gateway.permissions import authorise, authorised
 from tidegate.gateway.reading import ALL, UNKNOWN, Reading, Span, find_reading
 from tidegate.gateway.receive import Received
 from tidegate.gateway.remote.reading import Reads
-from tidegate.gateway.remote.writing import NO_CONDITIONS, Target, Writing, check_extras, conditions_of
+from tidegate.gateway.remote.versioned import Versions
+from tidegate.gateway.remote.writing import (
+    NO_CONDITIONS,
+    Target,
+    Writing,
+    check_extras,
+    conditions_of,
+    delete_conditions_of,
+)
 from tidegate.gateway.rooms import Rooms
 from tidegate.model import FULL_OBJECT, STANDARD, Attributes, Bucket, Principal, Version
 from tidegate.preconditions import NONE, Preconditions
@@ -57,10 +65,11 @@ class Deletion(msgspec.Struct, frozen=True):
 class Objects:
     """The operations on objects. Each raises ``NoSuchBucket`` and ``AccessDenied`` beside what it says."""
 
-    def __init__(self, rooms: Rooms, writing: Writing, reads: Reads) -> None:
+    def __init__(self, rooms: Rooms, writing: Writing, reads: Reads, remote_versions: Versions) -> None:
         self._rooms = rooms
         self._reads = reads
         self._writing = writing
+        self._versions = remote_versions
 
     async def put(
         self,
@@ -124,14 +133,18 @@ class Objects:
         if version_id:
             action = _of_version(action)
         bucket = await self._rooms.bucket(principal, bucket_name, action, elsewhere=True)
-        if bucket.is_elsewhere:
-            _refuse_versions(bucket, version_id)
+        is_elsewhere = bucket.is_elsewhere
+        if is_elsewhere and version_id:
+            reading = await self._versions.open(bucket, key, version_id)
+        elif is_elsewhere:
             known = span if preconditions is NONE else UNKNOWN  # which may mean that nothing is read
             reading = await self._reads.open(bucket, key, known, latest=latest)
         else:
             reading = await find_reading(self._rooms, bucket, key, version_id)
         if preconditions is not NONE:
             preconditions.check_read(reading.version)
+        if is_elsewhere and span is not UNKNOWN:  # of which nothing is read
+            self._reads.count(bucket, reading)
         self._rooms.accesses.note(reading.log, reading.version)
         return reading
 
@@ -148,8 +161,9 @@ class Objects:
         """A version without its bytes. Raises as ``read``."""
         action = _of_version(action) if version_id else action
         bucket = await self._rooms.bucket(principal, bucket_name, action, elsewhere=True)
+        if bucket.is_elsewhere and version_id:
+            return await self._versions.head(bucket, key, version_id)
         if bucket.is_elsewhere:
-            _refuse_versions(bucket, version_id)
             return await self._reads.head(bucket, key, latest=latest)
         return await self._rooms.catalog.read(lambda tx: versions.get_object(tx, bucket, key, version_id))
 
@@ -184,12 +198,15 @@ class Objects:
         return await self._rooms.write(principal, bucket_name, "s3:DeleteObject", delete)
 
     async def _delete_there(self, principal: Principal, bucket: Bucket, deletion: Deletion) -> Deleted:
+        authorise(principal, bucket, _delete_action(deletion), elsewhere=True)
+        target = Target(principal, bucket, deletion.key, _delete_action(deletion))
         if deletion.version_id:
-            raise errors.NotImplementedByServer(f"Versions of objects are not implemented for {bucket.identity.uri}.")
-        if deletion.preconditions != NONE:
-            raise errors.NotImplementedByServer(f"Conditional deletes are not implemented for {bucket.identity.uri}.")
-        await self._writing.delete(Target(principal, bucket, deletion.key, "s3:DeleteObject"))
-        return Deleted()
+            if deletion.preconditions != NONE:
+                raise errors.NotImplementedByServer(
+                    f"Conditions for deleting a version that is named are not implemented for {bucket.identity.uri}."
+                )
+            return await self._versions.delete(target, deletion.version_id)
+        return await self._writing.delete(target, delete_conditions_of(principal, bucket, deletion.preconditions))
 
     async def _delete_many_there(
         self, principal: Principal, bucket: Bucket, deletions: Sequence[Deletion]
@@ -204,26 +221,34 @@ class Objects:
             found.append(outcome)
         return found
 
+    async def tags(
+        self, principal: Principal, bucket_name: Name, key: str, version_id: str
+    ) -> tuple[Mapping[str, str], str]:
+        """An object's tags, and its version id, empty where it has none. Raises as ``read``."""
+        action = "s3:GetObjectVersionTagging" if version_id else "s3:GetObjectTagging"
+        bucket = await self._rooms.bucket(principal, bucket_name, action, elsewhere=True)
+        if bucket.is_elsewhere:
+            return await self._versions.tags(bucket, key, version_id)
+        version = await self._rooms.catalog.read(lambda tx: versions.get_object(tx, bucket, key, version_id))
+        return version.tags, version.version_id
+
     async def set_tags(
         self, principal: Principal, bucket_name: Name, key: str, version_id: str, tags: Mapping[str, str]
-    ) -> Version:
-        """Replaces an object's tags. Returns the version. Raises as ``read``."""
+    ) -> str:
+        """Replaces an object's tags. Returns its version id. Raises as ``read``."""
         action = "s3:PutObjectVersionTagging" if version_id else "s3:PutObjectTagging"
-        return await self._rooms.write(
+        bucket = await self._rooms.bucket(principal, bucket_name, action, elsewhere=True)
+        if bucket.is_elsewhere:
+            return await self._versions.set_tags(bucket, key, version_id, tags)
+        version = await self._rooms.write(
             principal, bucket_name, action, lambda tx, bucket: versions.set_tags(tx, bucket, key, version_id, tags)
         )
+        return version.version_id
 
 
 def _of_version(action: str) -> str:
     """The permission for a version that is named: ``s3:GetObjectVersionTagging`` of ``s3:GetObjectTagging``."""
     return action.replace("Object", "ObjectVersion", 1)
-
-
-def _refuse_versions(bucket: Bucket, version_id: str) -> None:
-    if version_id:
-        raise errors.NotImplementedByServer(
-            f'bucket "{bucket.identity.uri}" is kept by its provider: reading a version by its id is not implemented'
-        )
 
 
 def _delete_action(deletion: Deletion) -> str:

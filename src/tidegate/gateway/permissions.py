@@ -13,7 +13,7 @@ from typing import Final
 
 from tidegate import access, errors
 from tidegate.access import Access
-from tidegate.model import Bucket, Principal
+from tidegate.model import Bucket, Place, Principal
 from tidegate.names import BucketName
 from tidegate.preconditions import Preconditions
 
@@ -54,6 +54,16 @@ NEEDS: Final[Mapping[str, int]] = MappingProxyType(
             "ais:SetBucketACL": Access.SET_BUCKET_ACL,
             "ais:MoveBucket": Access.MOVE_BUCKET,
             "s3:DeleteBucket": Access.DESTROY_BUCKET,
+            "repo:Inspect": Access.HEAD_BUCKET,
+            "repo:List": Access.LIST_OBJECTS,
+            "repo:Update": Access.PATCH,
+            "repo:CreateBranch": Access.PATCH,
+            "repo:DeleteBranch": Access.DESTROY_BUCKET,
+            "repo:Delete": Access.DESTROY_BUCKET,
+            "repo:Commit": Access.PUT,
+            "repo:Merge": Access.PUT,
+            "repo:Tag": Access.UPDATE_OBJECT,
+            "repo:Rewrite": Access.DELETE_OBJECT,
         }.items()
     }
 )
@@ -62,12 +72,21 @@ _CONTENT: Final = int(
     Access.GET | Access.HEAD_OBJECT | Access.PUT | Access.APPEND | Access.DELETE_OBJECT | Access.MOVE_OBJECT
     | Access.PROMOTE | Access.UPDATE_OBJECT | Access.LIST_OBJECTS
 )  # fmt: skip
+# Actions that change what is in a bucket, and those that change anything at all.
+_WRITING: Final = int(
+    Access.PUT | Access.APPEND | Access.DELETE_OBJECT | Access.MOVE_OBJECT | Access.PROMOTE | Access.UPDATE_OBJECT
+)
+_CHANGING: Final = int(_WRITING | Access.PATCH | Access.SET_BUCKET_ACL | Access.MOVE_BUCKET | Access.DESTROY_BUCKET)
+# What changes a branch that takes nothing else.
+_TO_PROTECTED: Final = "repo:Merge"
 # What a bucket's own property can forbid: not to look at it, nor to set it right.
 _FORBIDDABLE: Final = int(_CONTENT | Access.DESTROY_BUCKET | Access.MOVE_BUCKET)
 
 
 def authorise(principal: Principal, bucket: Bucket, action: str, *, elsewhere: bool = False) -> None:
     """Raises ``AccessDenied`` unless the caller may do this to the bucket or to what is in it.
+
+    Raises ``AccessDenied`` also for a write to what was committed, ``WriteToOutputBranch`` and ``BranchProtected``.
 
     Raises ``NotImplementedByServer`` for the content of a bucket that another provider keeps, unless who asks says that
     he can do it ``elsewhere``: so nothing that does not know of such buckets takes a cache for the truth.
@@ -82,10 +101,23 @@ def authorise(principal: Principal, bucket: Bucket, action: str, *, elsewhere: b
         raise errors.BucketAccessDenied(
             f"bucket {bucket.identity.uri}: {_spelt(needed)} access denied (allowed: [{_spelt(allowed)}])"
         )
+    if bucket.place is not None:
+        _check_place(bucket.place, needed, action)
     if not elsewhere and needed & _CONTENT and bucket.is_elsewhere:
         raise errors.NotImplementedByServer(
             f'bucket "{bucket.identity.uri}" is kept by another provider: this operation is not implemented there'
         )
+
+
+def _check_place(place: Place, needed: int, action: str) -> None:
+    """Raises where a state of a repository takes no such change from anybody."""
+    if place.is_snapshot and needed & _CHANGING:
+        raise errors.AccessDenied("What was committed cannot be changed: write to the branch.")
+    if needed & _WRITING and place.open is None:
+        if place.is_output:
+            raise errors.WriteToOutputBranch
+        if place.is_protected and action != _TO_PROTECTED:
+            raise errors.BranchProtected
 
 
 def authorised(

@@ -146,6 +146,12 @@ class LocalReading:
                     raise errors.DamagedBlob
                 yield data[extent.start : extent.start + extent.length]
                 return
+            if (reference := await self._rooms.catalog.read(lambda tx: blobs.reference(tx, extent.blob))) is not None:
+                pieces = self._rooms.references.stream(reference, extent.start, extent.length)
+                async with aclosing(pieces):
+                    async for piece in pieces:
+                        yield piece
+                return
             extent = await self._moved(extent, errors.DamagedBlob())
         async with aclosing(self._file(extent, extent.file or b"")) as file:
             async for piece in file:
@@ -209,7 +215,9 @@ async def open_reading(
 
 async def find_reading(rooms: Rooms, bucket: Bucket, key: str, version_id: str) -> LocalReading:
     """Finds an object of a bucket of ours, for a caller who may read it. Raises as ``open_reading``."""
-    stored = await rooms.catalog.read(lambda tx: versions.read(tx, bucket, key, version_id))
+    stored = await rooms.catalog.read_once(versions.at_once, bucket, key, version_id)
+    if stored is None:
+        stored = await rooms.catalog.read(lambda tx: versions.read(tx, bucket, key, version_id))
     return LocalReading(rooms, bucket, stored)
 
 

@@ -13,18 +13,22 @@ from tidegate.catalog import buckets
 from tidegate.catalog.abc import Driver, Reader, Transaction
 from tidegate.catalog.blobs import Content
 from tidegate.catalog.buckets import Name
+from tidegate.catalog.committing import committing
 from tidegate.clock import now
 from tidegate.gateway.accesses import Accesses
+from tidegate.gateway.asking import HookCalls
 from tidegate.gateway.permissions import authorise
 from tidegate.gateway.receive import Receiver
+from tidegate.gateway.references import References
 from tidegate.gateway.remote.discovery import first_use
 from tidegate.gateway.remote.turns import Turns
 from tidegate.gateway.remote.upstreams import Upstreams
 from tidegate.gateway.space import Space
 from tidegate.identity import Identity
-from tidegate.model import Bucket, Principal
+from tidegate.model import Bucket, Principal, Writer
 from tidegate.names import BucketName
 from tidegate.properties.tree import Mirror
+from tidegate.refs import is_moving
 
 T = TypeVar("T")
 
@@ -40,6 +44,8 @@ class Rooms(msgspec.Struct, frozen=True):
     space: Space
     upstreams: Upstreams
     turns: Turns
+    hook_calls: HookCalls
+    references: References = msgspec.field(default_factory=References)
 
     def check_copies(self, mirror: Mirror) -> None:
         """Raises ``InvalidArgument`` for more copies than there are folders."""
@@ -60,7 +66,7 @@ class Rooms(msgspec.Struct, frozen=True):
         what is in a bucket that another provider keeps.
         """
         try:
-            bucket = await self.catalog.recall(("bucket", name), lambda tx: buckets.get(tx, name))
+            bucket = await self._found(name)
         except errors.NoSuchBucket:
             if not (elsewhere and isinstance(name, BucketName) and name.is_remote):
                 raise
@@ -70,9 +76,14 @@ class Rooms(msgspec.Struct, frozen=True):
 
     async def known(self, principal: Principal, name: Name, action: str) -> Bucket:
         """As ``bucket``, for who wants to know of the bucket only, wherever its content is."""
-        bucket = await self.catalog.recall(("bucket", name), lambda tx: buckets.get(tx, name))
+        bucket = await self._found(name)
         authorise(principal, bucket, action, elsewhere=True)
         return bucket
+
+    async def _found(self, name: Name) -> Bucket:
+        if is_moving(name):
+            return await self.catalog.read(lambda tx: buckets.get(tx, name))
+        return await self.catalog.recall(("bucket", name), buckets.get, name)
 
     async def read(
         self,
@@ -99,14 +110,25 @@ class Rooms(msgspec.Struct, frozen=True):
         *,
         elsewhere: bool = False,
     ) -> T:
-        """As ``read``, in a transaction that writes: the caller is authorised inside it."""
+        """As ``read``, in a transaction that writes: the caller is authorised inside it.
+
+        Raises also ``HookRefused`` and ``HookUnavailable``, where it makes a commit.
+        """
 
         def run(tx: Transaction) -> T:
-            bucket = buckets.get(tx, name)
+            bucket = buckets.known(tx, name)
             authorise(principal, bucket, action, elsewhere=elsewhere)
-            return function(tx, bucket)
+            if bucket.place is None:
+                if principal.note.if_head:
+                    raise errors.InvalidRequest(
+                        "If-Head-Commit is for branches of repositories: this is a plain bucket."
+                    )
+                return function(tx, bucket)
+            writer = Writer(principal.name, principal.note)
+            with committing(tx, buckets.writable(bucket, writer)) as branch:
+                return function(tx, branch)
 
-        return await self.catalog.write(run)
+        return await self.hook_calls.write(run, action)
 
     async def commit(
         self,
@@ -134,4 +156,4 @@ class Rooms(msgspec.Struct, frozen=True):
 
 def is_refusal(error: errors.Error) -> bool:
     """Whether a transaction that ended so has surely not happened."""
-    return not error.is_ours or isinstance(error, errors.InsufficientStorage)
+    return not error.is_ours or isinstance(error, (errors.InsufficientStorage, errors.HookUnavailable))

@@ -5,18 +5,18 @@ from __future__ import annotations
 import re
 import secrets
 import string
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 
 import msgspec
 
 from tidegate import errors
-from tidegate.catalog import authn, users
+from tidegate.catalog import users
 from tidegate.catalog.abc import Driver, Reader, Transaction
 from tidegate.catalog.roles import Role
 from tidegate.catalog.users import AccessKey, User
 from tidegate.clock import now
 from tidegate.identity import roles
-from tidegate.identity.logins import Logins
+from tidegate.identity.logins import Logins, is_token
 from tidegate.identity.passwords import Passwords
 from tidegate.identity.tokens import Signer
 from tidegate.identity.vault import Vault
@@ -50,9 +50,9 @@ class Identity:
         self._passwords = Passwords()
         self.logins = Logins(catalog, Signer(vault.derive("tokens")), self._passwords)
 
-    async def find(self, access_key: str) -> tuple[Principal, str]:
+    def find(self, access_key: str) -> Awaitable[tuple[Principal, str]]:
         """Whom a key speaks for, and its secret. Raises ``InvalidAccessKeyId``."""
-        return await self._catalog.recall(("key", access_key), lambda tx: self._found(tx, access_key))
+        return self._catalog.recall(("key", access_key), self._found, access_key)
 
     def _found(self, tx: Reader, access_key: str) -> tuple[Principal, str]:
         key = users.key(tx, access_key)
@@ -62,8 +62,15 @@ class Identity:
             if len(self._opened) >= _OPENED:
                 self._opened.clear()
             self._opened[key.secret] = secret
-        rights = roles.rights(tx, key.user, authn.cluster_id(tx))
-        return Principal(key.user.id, key.user.name, rights.is_admin, rights.grants), secret
+        return roles.principal(tx, key.user), secret
+
+    def sealed(self, secret: str, purpose: str) -> bytes:
+        """A secret that is to be kept in the catalog, for a purpose that it has to be opened with."""
+        return self._vault.seal(secret, purpose)
+
+    def revealed(self, sealed: bytes, purpose: str) -> str:
+        """The secret. Raises ``WrongSecretKey``."""
+        return self._vault.open(sealed, purpose)
 
     async def name_of(self, user_id: str) -> str:
         """The name of the user with a canonical id; the id itself if there is none."""
@@ -133,6 +140,8 @@ class Identity:
         """
         if access_key is not None and not re.fullmatch(r"[\w.@-]{3,128}", access_key, re.ASCII):
             raise errors.InvalidArgument("An access key has 3 to 128 letters, digits and .@-_")
+        if access_key is not None and is_token(access_key):
+            raise errors.InvalidArgument("An access key does not begin as a token does.")
         if secret_key is not None and len(secret_key) < _MIN_SECRET_LENGTH:
             raise errors.InvalidArgument(f"A secret key has at least {_MIN_SECRET_LENGTH} characters.")
         new = _new_key(access_key, secret_key)

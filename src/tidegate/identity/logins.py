@@ -2,7 +2,7 @@
 
 A token carries what its user's roles gave when it was issued, and never gives more than that. It gives less as soon as
 they do: what a role no longer gives is gone at the next request, as is everything of a user who was removed, whose
-password is another now, or who is no longer an administrator.
+password is another now, or who is no longer an administrator. A robot's token (``robots``) gives what they have now.
 """
 
 from __future__ import annotations
@@ -17,19 +17,20 @@ from tidegate import errors
 from tidegate.access import Grants
 from tidegate.catalog import authn, tokens, users
 from tidegate.catalog.abc import Driver, Reader
-from tidegate.identity import roles
+from tidegate.identity import robots, roles
 from tidegate.identity.passwords import Passwords, Throttle
-from tidegate.identity.tokens import DEFAULT_LIFETIME, MAX_LIFETIME, Claims, Signer
+from tidegate.identity.robots import Robots
+from tidegate.identity.tokens import DEFAULT_LIFETIME, MAX_LIFETIME, PREFIX, Claims, Signer
 from tidegate.model import Principal
 
 WRONG = "invalid credentials"
 
 
 class Session(msgspec.Struct, frozen=True):
-    """Who a token speaks for, until when, in seconds since the epoch."""
+    """Who a token speaks for, until when, in seconds since the epoch: None for one that does not end by itself."""
 
     principal: Principal
-    expires: int
+    expires: int | None
 
 
 class Logins:
@@ -40,6 +41,7 @@ class Logins:
         self._signer = signer
         self._passwords = passwords
         self._throttle = Throttle()
+        self.robots = Robots(catalog)
 
     async def login(self, name: str, password: str, lifetime: int | None = None) -> str:
         """A token for who knows the password.
@@ -57,14 +59,24 @@ class Logins:
 
     async def recognise(self, token: str) -> Principal:
         """Who a token speaks for now. Raises ``InvalidToken``, ``RevokedToken``, ``ExpiredToken``."""
+        return (await self._open(token)).principal
+
+    async def expires(self, token: str) -> int | None:
+        """When a token ends by itself, in seconds since the epoch, if it does. Raises as ``recognise``."""
+        return (await self._open(token)).expires
+
+    async def _open(self, token: str) -> Session:
         digest = sha256(token.encode("utf-8", "surrogateescape")).digest()
         # Remembered for as long as nobody changes a user, a role, a bucket or a key: no token is verified twice.
         session = await self._catalog.recall(("token", digest), lambda tx: self._session(tx, token))
-        if session.expires <= time.time():
+        if session.expires is not None and session.expires <= time.time():
             raise errors.ExpiredToken
-        return session.principal
+        return session
 
     def _session(self, tx: Reader, token: str) -> Session:
+        if token.startswith(robots.PREFIX):
+            found = robots.find(tx, token)
+            return Session(roles.principal(tx, found.user), found.expires)
         claims = self._signer.read(token, time.time())
         return Session(_principal(tx, claims), claims.exp)
 
@@ -73,6 +85,9 @@ class Logins:
 
         One that has expired is ended already. Raises ``InvalidToken``, ``AccessDenied``.
         """
+        if token.startswith(robots.PREFIX):
+            await self.robots.revoke(token, by)
+            return
         now = int(time.time())
         try:
             claims = self._signer.read(token, now)
@@ -90,6 +105,11 @@ class Logins:
         """Raises ``InvalidArgument``."""
         checked = check_lifetime(seconds)
         await self._catalog.write(lambda tx: authn.set_token_lifetime(tx, checked))
+
+
+def is_token(text: str) -> bool:
+    """Whether a text is a token of ours or is meant to be one, good or not. No access key begins so."""
+    return text.startswith((PREFIX, robots.PREFIX))
 
 
 def check_lifetime(seconds: int) -> int:

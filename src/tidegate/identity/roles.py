@@ -12,10 +12,11 @@ import msgspec
 
 from tidegate import errors
 from tidegate.access import CLUSTER_READ_ONLY, EVERYTHING, READ_ONLY, READ_WRITE, Access, Grants, parse
-from tidegate.catalog import roles
+from tidegate.catalog import authn, roles
 from tidegate.catalog.abc import Reader
 from tidegate.catalog.roles import Bucket, BucketRule, ClusterRule, Namespace, Role
 from tidegate.catalog.users import User
+from tidegate.model import Principal
 from tidegate.names import BucketName, provider_of
 
 # A role is read whole whenever it is needed: some tens of kilobytes at most.
@@ -58,6 +59,12 @@ def rights(tx: Reader, user: User, cluster: str) -> Rights:
         return Rights(is_admin, None)
     clusters, buckets = merged(found)
     return Rights(is_admin, grants(clusters, buckets, cluster))
+
+
+def principal(tx: Reader, user: User) -> Principal:
+    """A user with what they may do now."""
+    found = rights(tx, user, authn.cluster_id(tx))
+    return Principal(user.id, user.name, found.is_admin, found.grants)
 
 
 def merged(found: Iterable[Role]) -> tuple[tuple[ClusterRule, ...], tuple[BucketRule, ...]]:

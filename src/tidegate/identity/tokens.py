@@ -30,8 +30,8 @@ MAX_LENGTH: Final = 8 * 1024
 LEEWAY: Final = 60
 
 _HEADER: Final = {"alg": ALGORITHM, "typ": "JWT"}
-# The header as it is encoded, with the dot behind it.
-_PREFIX: Final = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9."
+# The header as it is encoded, with the dot behind it: every token of ours begins so.
+PREFIX: Final = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9."
 
 
 class Claims(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -88,7 +88,7 @@ class Signer:
         from joserfc import jws  # noqa: PLC0415 - as above
         from joserfc.errors import JoseError  # noqa: PLC0415 - as above
 
-        if len(token) > MAX_LENGTH or not token.startswith(_PREFIX) or not token.isascii():
+        if len(token) > MAX_LENGTH or not token.startswith(PREFIX) or not token.isascii():
             raise errors.InvalidToken
         try:
             claims = _decode(jws.deserialize_compact(token, self._key, algorithms=[ALGORITHM]).payload or b"")

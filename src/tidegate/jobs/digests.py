@@ -24,28 +24,28 @@ async def compute(rooms: Rooms) -> int:
     What cannot be read because a folder is not there is left for the next time; what is damaged is left to a scrub.
     """
     total = last = 0
-    while step := await rooms.catalog.read(partial(undigested.after, seq=last, limit=STEP)):
+    while step := await rooms.catalog.read(partial(undigested.after, task=last, limit=STEP)):
         last = step[-1]
-        for seq in step:
-            total += await _compute(rooms, seq)
+        for task in step:
+            total += await _compute(rooms, task)
     return total
 
 
-async def _compute(rooms: Rooms, seq: int) -> bool:
+async def _compute(rooms: Rooms, task: int) -> bool:
     while True:
-        found = await rooms.catalog.read(partial(undigested.find, seq=seq))
+        found = await rooms.catalog.read(partial(undigested.find, task=task))
         try:
             if found is None:
-                await rooms.catalog.write(partial(undigested.drop, seq=seq))
+                await rooms.catalog.write(partial(undigested.drop, task=task))
                 return False
             digest = await _digest(rooms, found)
         except (errors.FolderMissing, errors.ServiceUnavailable):
             return False
         except errors.DamagedBlob:
             logger.warning("no checksum of %s/%s: its bytes are damaged", *_place(found))
-            await rooms.catalog.write(partial(undigested.drop, seq=seq))
+            await rooms.catalog.write(partial(undigested.drop, task=task))
             return False
-        if await rooms.catalog.write(partial(undigested.settle, seq=seq, digest=digest)):
+        if await rooms.catalog.write(partial(undigested.settle, task=task, digest=digest)):
             return True
 
 

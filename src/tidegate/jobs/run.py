@@ -11,11 +11,12 @@ import msgspec
 from tidegate import errors
 from tidegate.catalog import buckets, jobs
 from tidegate.catalog.abc import Reader, Transaction
+from tidegate.catalog.committing import conclude
 from tidegate.catalog.jobs import Job, State, WorkedOn
 from tidegate.clock import now
 from tidegate.gateway.permissions import authorise
 from tidegate.gateway.rooms import is_refusal
-from tidegate.model import Bucket
+from tidegate.model import Bucket, Writer
 
 if TYPE_CHECKING:
     from tidegate.catalog.blobs import Content
@@ -47,12 +48,13 @@ class Run:
             if job.is_over or job.cursor != self.job.cursor:
                 raise StoppedError
             after = function(tx, job)
+            conclude(tx)
             if not after.is_over:
                 jobs.save(tx, after)
             return after
 
         try:
-            self.job = await self.rooms.catalog.write(work)
+            self.job = await self.rooms.hook_calls.write(work, self.job.kind)
         except (StoppedError, errors.Error) as error:
             # As in ``Rooms.commit``: where the outcome is not known, a sweep judges.
             if isinstance(error, StoppedError) or is_refusal(error):
@@ -62,22 +64,27 @@ class Run:
         return self.job
 
 
-def source(tx: Reader, job: Job, action: str) -> Bucket:
-    """The bucket that the job reads, if its starter may still do this. Raises ``NoSuchBucket``, ``AccessDenied``."""
-    return _bucket(tx, job, job.source, action)
+def source(tx: Reader, job: Job, action: str, *, elsewhere: bool = False) -> Bucket:
+    """The bucket that the job reads, if its starter may still do this. Raises as ``Rooms.bucket``."""
+    return _bucket(tx, job, job.source, action, elsewhere=elsewhere)
 
 
 def source_elsewhere(tx: Reader, job: Job, action: str) -> Bucket:
     """The same, for a job on what is cached of it. Raises ``InvalidArgument`` where no provider keeps it any more."""
-    bucket = _bucket(tx, job, job.source, action, elsewhere=True)
+    bucket = source(tx, job, action, elsewhere=True)
     if not bucket.is_elsewhere:
         raise errors.InvalidArgument(f'bucket "{bucket.identity.uri}" is not kept by another provider any more')
     return bucket
 
 
-def destination(tx: Reader, job: Job, action: str = "s3:PutObject") -> Bucket:
+def destination(tx: Reader, job: Job, action: str = "s3:PutObject", *, elsewhere: bool = False) -> Bucket:
     """The bucket that the job writes. Raises as ``source``."""
-    return _bucket(tx, job, job.destination, action)
+    return written(job, _bucket(tx, job, job.destination, action, elsewhere=elsewhere))
+
+
+def written(job: Job, bucket: Bucket) -> Bucket:
+    """A bucket as the job writes it, in the name of who started it."""
+    return buckets.writable(bucket, Writer(job.starter.name, job.starter.note))
 
 
 def _bucket(tx: Reader, job: Job, worked_on: WorkedOn | None, action: str, *, elsewhere: bool = False) -> Bucket:

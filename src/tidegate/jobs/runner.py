@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tidegate.alongside import alongside
-from tidegate.jobs import digests, dropped, eviction, garbage
+from tidegate.jobs import digests, dropped, eviction, garbage, hooks, tidying
 from tidegate.jobs.mirror import Mirror
 from tidegate.jobs.work import Work
 
@@ -37,6 +37,7 @@ SHIP_SECONDS = 1.0
 SWEEP_SECONDS = 6 * 3600.0
 DROP_SECONDS = 1.0
 DIGEST_SECONDS = 1.0
+TIDY_SECONDS = 1.0
 # At a GB/s, some per cent of a disk of a TB: less than there is between the watermarks.
 EVICT_SECONDS = 30.0
 
@@ -65,9 +66,12 @@ async def run(gateway: Gateway, settings: Settings) -> AsyncIterator[None]:
         Job("ship the catalog", SHIP_SECONDS, gateway.folders.ship_catalog),
         Job("sweep", SWEEP_SECONDS, lambda: garbage.sweep(rooms, started)),
         Job("destroyed buckets", DROP_SECONDS, lambda: dropped.empty(rooms)),
+        Job("tidying repositories", TIDY_SECONDS, lambda: tidying.tidy(rooms)),
         Job("eviction", EVICT_SECONDS, lambda: eviction.evict(rooms, settings.home)),
         Job("checksums", DIGEST_SECONDS, lambda: digests.compute(rooms)),
         Job("jobs that were started", TICK_SECONDS, work.run),
+        Job("hooks", TICK_SECONDS, hooks.Deliveries(rooms).run),
+        Job("forget deliveries", COLLECT_SECONDS, lambda: hooks.forget(rooms)),
         Job("forget jobs", FORGET_SECONDS, work.forget),
     ]
     lock = os.open(settings.home / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

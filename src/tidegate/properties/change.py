@@ -13,7 +13,7 @@ from msgspec import inspect
 
 from tidegate import access, errors
 from tidegate.names import parse_bucket_uri, provider_of
-from tidegate.properties import features
+from tidegate.properties import features, secrets
 from tidegate.properties.spans import is_span
 from tidegate.properties.tree import BucketProperties, Configuration
 
@@ -151,7 +151,13 @@ def _kinds(tree: type[msgspec.Struct]) -> Mapping[str, object]:
 
 
 def _converted(path: str, value: object, kind: object, before: object) -> object:
-    """A property's new value in its own type. Raises ``InvalidArgument``, and why it cannot be set before all else."""
+    """A property's new value in its own type. Raises ``InvalidArgument``, and why it cannot be set before all else.
+
+    What is shown in place of a secret stands for that.
+    """
+    if path == secrets.ORIGINAL_URL and value == secrets.concealed(str(before)):
+        return before
+    secrets.check(path, value)
     refusal = why_not(path)
     try:
         converted: object = msgspec.convert(value, kind, strict=False)
@@ -280,7 +286,11 @@ def _check_together(tree: BucketProperties | Configuration) -> None:
 
 
 def present(tree: BucketProperties | Configuration) -> dict[str, object]:
-    """The whole tree as JSON's objects, defaults included."""
+    """The whole tree as JSON's objects, defaults included, and without secrets."""
+    if isinstance(tree, BucketProperties):
+        http = tree.extra.http
+        http = msgspec.structs.replace(http, original_url=secrets.concealed(http.original_url))
+        tree = msgspec.structs.replace(tree, extra=msgspec.structs.replace(tree.extra, http=http))
     nested: dict[str, object] = {}
     for name in tree.__struct_fields__:
         value = getattr(tree, name)

@@ -55,6 +55,15 @@ ALWAYS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 
+# What this system does only if it is told to.
+S3_PRESIGNED_REQUEST: Final = "S3-Presigned-Request"
+ACTING: Final = frozenset({S3_PRESIGNED_REQUEST})
+
+
+def has(value: str, name: str) -> bool:
+    """Whether a mask, which is kept as decimal text, has the flag of that name."""
+    return bool(int(value) >> FEATURES.index(name) & 1)
+
 
 def parse(value: str | int | Iterable[str]) -> int:
     """The mask that a number (also ``0x342``), names (in a list, with commas or spaces), bits (``F3``) or ``none`` say.
@@ -70,7 +79,7 @@ def parse(value: str | int | Iterable[str]) -> int:
     if mask < 0 or mask >> len(FEATURES):
         raise errors.InvalidArgument(f'invalid feature flag "{value}"')
     for name in names(mask):
-        if name not in ALWAYS:
+        if name not in ALWAYS and name not in ACTING:
             raise errors.InvalidArgument(f'feature flag "{name}" is not implemented')
     return mask
 

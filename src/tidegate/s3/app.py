@@ -10,12 +10,29 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from tidegate import errors
-from tidegate.asgi import ACCESS_KEY, ERROR, OPERATION, REQUEST_ID, Headers, Receive, Scope, Send, send_stream
+from tidegate.asgi import (
+    ACCESS_KEY,
+    ANSWER,
+    ERROR,
+    IS_REPOS,
+    OPERATION,
+    REQUEST_ID,
+    Headers,
+    Receive,
+    Scope,
+    Send,
+    send_stream,
+)
+from tidegate.gateway.accounts import is_token
 from tidegate.model import ANONYMOUS, EVERYONE, Principal
-from tidegate.s3 import faults, fields, signature
+from tidegate.s3 import faults, fields, passing, signature
 from tidegate.s3.call import Call, Response
+from tidegate.s3.fields import COMMIT_MESSAGE, IF_HEAD
 from tidegate.s3.operations import HANDLERS
+from tidegate.s3.operations.passing import HANDLERS as PASSING
 from tidegate.s3.routing import hoisted_headers, route
 from tidegate.s3.signature import Authenticated, SignedRequest, Unverified
 from tidegate.s3.support import check_headers
@@ -23,14 +40,16 @@ from tidegate.s3.target import Target, meaning, parse_target, split_query
 from tidegate.telemetry import failures
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from tidegate.gateway import Gateway
+    from tidegate.passage import Passage
     from tidegate.s3.signature.canonical import Pair
     from tidegate.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+_READING = frozenset({"GetObject", "HeadObject", "GetObjectAttributes", "GetObjectTagging"})
 _PARSED = "tidegate.s3_target"  # in the scope: bucket and key, for the log
 
 
@@ -61,7 +80,8 @@ class Door:
                 await send_stream(send, receive, response.status, headers, response.body)
         except errors.ClientDisconnected:
             return
-        except errors.Error as error:
+        except errors.Error as fault:
+            error = faults.translated(fault, reads_object=scope.get(OPERATION) in _READING)
             _log(scope, error, request_id, has_started=has_started)
             if has_started:
                 raise  # the connection breaks: what was sent so far must not look complete
@@ -81,11 +101,21 @@ class Door:
         query = meaning(raw_query, pairs) if pairs else []
         target = parse_target(scope["raw_path"], headers.get("host", ""), self._domains)
         scope[_PARSED] = target
-        principal, authenticated = EVERYONE, None
+        principal, authenticated, passage = EVERYONE, None, None
         if self._authenticates:
-            principal, authenticated = await self._authenticate(scope, target, pairs)
+            unverified = _unverified(scope, target, pairs)
+            try:
+                principal, authenticated = await self._authenticate(scope, unverified)
+            except (errors.InvalidAccessKeyId, errors.InvalidToken):
+                stranger = await self._stranger(scope, target, unverified)
+                if stranger is None or unverified is None:
+                    raise
+                principal = stranger
+                passage = self._passage(scope, query, headers, unverified)
             if authenticated is not None:
                 scope[ACCESS_KEY] = authenticated.access_key
+        elif _has_signature(headers, pairs):
+            passage = await self._passage_of_anybody(scope, target, headers, pairs, query)
         if query:
             headers = hoisted_headers(query) | headers
         operation = route(scope["method"], target.level, query, headers)
@@ -93,7 +123,16 @@ class Door:
         handler = HANDLERS.get(operation.name)
         if handler is None:
             raise errors.NotImplementedByServer(f"The operation {operation.name} is not implemented.")
-        check_headers(operation, headers)
+        if passage is not None and operation.name in PASSING:
+            handler = PASSING[operation.name]
+            passing.check(operation, headers, dict(query))
+        elif passage is not None and self._authenticates:
+            raise errors.AccessDenied("A request that is signed for the remote may read or write one object only.")
+        else:
+            passage = None
+            check_headers(operation, headers)
+        if IF_HEAD in headers or COMMIT_MESSAGE in headers:
+            principal = fields.noted(principal, headers)
         call = Call(
             self._gateway,
             scope["method"],
@@ -106,28 +145,47 @@ class Door:
             authenticated,
             receive,
             scope[REQUEST_ID],
+            passage,
+            IS_REPOS in scope,
         )
+        if passage is not None:
+            return await handler(call)  # whose bucket it should be is for the remote to say
         if "x-amz-expected-bucket-owner" in headers or "x-amz-source-expected-bucket-owner" in headers:
             await _check_expected_owner(call)
         return await handler(call)
 
     async def _authenticate(
-        self, scope: Scope, target: Target, pairs: Sequence[Pair]
+        self, scope: Scope, unverified: Unverified | None
     ) -> tuple[Principal, Authenticated | None]:
         """Who signed the request, if anyone. Once, before anything is done with it."""
-        unverified = signature.read(
-            SignedRequest(scope["method"], scope["raw_path"], scope["query_string"], scope["headers"]),
-            time.time(),
-            fields=pairs,
-            prefix=target.path_prefix.encode(),
-            host_bucket=target.bucket.encode() if target.virtual_host and target.bucket else b"",
-        )
         if unverified is None:
             return ANONYMOUS, None
         if unverified.token is not None:
             return await self._by_token(scope, unverified, unverified.token)
-        principal, secret = await self._gateway.identity.find(unverified.access_key)
-        return principal, unverified.verify(secret)
+        return await self._signer(unverified)
+
+    async def _signer(self, unverified: Unverified) -> tuple[Principal, Authenticated]:
+        """Who signed, by an access key of ours; or by a token, which is access key and secret key in one, as
+        Pachyderm's clients have it. Such a token never goes into an answer, a log, or to a remote.
+        """
+        key = unverified.access_key
+        if not is_token(key):
+            principal, secret = await self._gateway.identity.find(key)
+            return principal, unverified.verify(secret)
+        if unverified.presigned:
+            raise errors.AccessDenied(
+                "A presigned URL would show the token to everybody who gets to see it: sign URLs with an access key."
+            )
+        try:
+            principal = await self._gateway.accounts.recognise(key)
+        except (errors.InvalidToken, errors.RevokedToken, errors.ExpiredToken):
+            raise errors.UnknownToken from None
+        try:
+            authenticated = unverified.verify(key)
+        except errors.SignatureDoesNotMatch as error:
+            error.fields.pop("AWSAccessKeyId", None)
+            raise
+        return principal, msgspec.structs.replace(authenticated, access_key=principal.name)
 
     async def _by_token(
         self, scope: Scope, unverified: Unverified, token: str
@@ -140,20 +198,69 @@ class Door:
         if not unverified.access_key:
             return principal, None
         try:
-            signer, secret = await self._gateway.identity.find(unverified.access_key)
+            signer, authenticated = await self._signer(unverified)
         except errors.InvalidAccessKeyId:
             if unverified.presigned:
                 raise
             return principal, None
-        authenticated = unverified.verify(secret)
         if signer.id != principal.id:
             raise errors.AccessDenied("The access key and the security token are not of the same user.")
         return principal, authenticated
+
+    async def _stranger(self, scope: Scope, target: Target, unverified: Unverified | None) -> Principal | None:
+        """Who may have signed for the remote that keeps the bucket, and not for us."""
+        is_for_object = target.bucket is not None and target.key is not None and scope["method"] in passing.METHODS
+        if unverified is None or not unverified.access_key or not is_for_object:
+            return None
+        return await self._gateway.passing.stranger(target.bucket or "", unverified.token, unverified.access_key)
+
+    def _passage(
+        self, scope: Scope, query: Sequence[tuple[str, str]], headers: Mapping[str, str], unverified: Unverified
+    ) -> Passage:
+        return passing.passage_of(
+            scope["method"], scope["query_string"], query, headers, unverified, must_ask=self._authenticates
+        )
+
+    async def _passage_of_anybody(
+        self,
+        scope: Scope,
+        target: Target,
+        headers: Mapping[str, str],
+        pairs: Sequence[Pair],
+        query: Sequence[tuple[str, str]],
+    ) -> Passage | None:
+        """Where nobody is authenticated, signatures mean nothing, but for those that are meant for a remote."""
+        if target.bucket is None or await self._gateway.passing.stranger(target.bucket) is None:
+            return None
+        unverified = _unverified(scope, target, pairs)
+        if unverified is None or await self._stranger(scope, target, unverified) is None:
+            return None
+        try:
+            await self._gateway.identity.find(unverified.access_key)
+        except errors.InvalidAccessKeyId:
+            return self._passage(scope, query, headers, unverified)
+        return None
 
     async def _refuse(self, scope: Scope, send: Send, error: errors.Error, request_id: str) -> None:
         scope[ERROR] = error.code
         response = faults.response(error, scope["raw_path"], request_id)
         await _send(send, response, request_id, is_head=scope["method"] == "HEAD")
+
+
+def _unverified(scope: Scope, target: Target, pairs: Sequence[Pair]) -> Unverified | None:
+    """Who claims to have signed a request."""
+    return signature.read(
+        SignedRequest(scope["method"], scope["raw_path"], scope["query_string"], scope["headers"]),
+        time.time(),
+        fields=pairs,
+        prefix=target.path_prefix.encode(),
+        host_bucket=target.bucket.encode() if target.virtual_host and target.bucket else b"",
+    )
+
+
+def _has_signature(headers: Mapping[str, str], pairs: Sequence[Pair]) -> bool:
+    """Whether a request carries any mark of a signature."""
+    return "authorization" in headers or any(name in signature.MARKS for name, _, _ in pairs)
 
 
 def _log(scope: Scope, error: Exception, request_id: str, *, has_started: bool = False) -> None:
@@ -176,7 +283,7 @@ async def _check_expected_owner(call: Call) -> None:
     """Raises ``AccessDenied`` where the client says whom a bucket should belong to, and it does not."""
     expected = call.headers.get("x-amz-expected-bucket-owner")
     if expected is not None and call.operation.name != "CreateBucket":
-        bucket = await call.gateway.buckets.get(call.principal, call.bucket)
+        bucket = await call.gateway.buckets.get(call.principal, call.name)
         if bucket.owner != expected:
             raise errors.AccessDenied
     source_expected = call.headers.get("x-amz-source-expected-bucket-owner")
@@ -193,5 +300,4 @@ async def _send(send: Send, response: Response, request_id: str, *, is_head: boo
     headers: Headers = [(b"x-amz-request-id", request_id.encode()), *response.headers]
     if not is_head and response.status not in {204, 304}:
         headers.append((b"content-length", b"%d" % len(body)))
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if is_head else body})
+    await send({"type": ANSWER, "status": response.status, "headers": headers, "body": b"" if is_head else body})

@@ -11,6 +11,8 @@ from tidegate import errors
 from tidegate.asgi import Headers, Receive
 from tidegate.gateway import Gateway
 from tidegate.model import Principal
+from tidegate.passage import Passage
+from tidegate.refs import RefName, parse_bucket
 from tidegate.s3.routing import Operation
 from tidegate.s3.signature import Authenticated
 from tidegate.s3.target import Target
@@ -36,6 +38,8 @@ class Call(msgspec.Struct):
     """A request that was routed and authenticated.
 
     ``headers`` have lower-case names; their values are the bytes on the wire, read as ISO 8859-1. ``query`` is decoded.
+    ``is_repos`` says that it came in where buckets are branches of repositories, and nothing else.
+    ``passage`` is there where the request is signed for the remote that keeps the bucket, and goes to it.
     """
 
     gateway: Gateway
@@ -49,13 +53,25 @@ class Call(msgspec.Struct):
     authenticated: Authenticated | None
     receive: Receive
     request_id: str = ""
+    passage: Passage | None = None
+
+    is_repos: bool = False
 
     @property
     def bucket(self) -> str:
-        """The bucket that the request names."""
+        """The bucket that the request names, as it names it."""
         if self.target.bucket is None:
             raise errors.InvalidBucketName
         return self.target.bucket
+
+    @property
+    def name(self) -> str | RefName:
+        """What the gateway is to take the bucket's name for."""
+        return parse_bucket(self.bucket) if self.is_repos else self.bucket
+
+    def name_of(self, bucket: str) -> str | RefName:
+        """The same for another bucket that the request names."""
+        return parse_bucket(bucket) if self.is_repos else bucket
 
     @property
     def key(self) -> str:

@@ -13,6 +13,19 @@ NOT_MODIFIED = 304
 _HEADERS = {"version_id": b"x-amz-version-id", "etag": b"etag", "modified": b"last-modified"}
 
 
+def translated(error: errors.Error, *, reads_object: bool) -> errors.Error:
+    """The error as S3 clients know it: what is missing of a repository is a bucket to them, or of a snapshot that
+    nobody has made, where they read from it, a key.
+
+    Source: Pachyderm's S3 gateway.
+    """
+    if isinstance(error, errors.NoSuchCommit) and reads_object:
+        return errors.NoSuchKey()
+    if isinstance(error, errors.NoSuchRepo):
+        return errors.NoSuchBucket(errors.NoSuchRepo.message, **error.fields)
+    return error
+
+
 def response(error: errors.Error, raw_path: bytes, request_id: str) -> Response:
     """The answer to a request that failed."""
     headers: Headers = []

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import calendar
-import time
 from collections.abc import Mapping
-from email.utils import formatdate, parsedate_to_datetime
+from email.utils import formatdate
 from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
+import msgspec
+
 from tidegate import checksums, errors
+from tidegate import preconditions as conditions
 from tidegate.asgi import Headers
-from tidegate.clock import SECOND
 from tidegate.gateway.copying import Source
 from tidegate.gateway.objects import NewObject
-from tidegate.model import NULL_VERSION, STANDARD, Version
+from tidegate.model import MESSAGE_NAME, NULL_VERSION, STANDARD, Note, Principal, Version
 from tidegate.names import MAX_KEY_BYTES
-from tidegate.preconditions import NONE, Preconditions, parse_etags
 from tidegate.s3.call import Call
 from tidegate.s3.target import parse_query
 
-_CONDITIONS = frozenset({"if-match", "if-none-match", "if-modified-since", "if-unmodified-since"})
+preconditions = conditions.of_headers
+parse_http_date = conditions.parse_http_date
+
 METADATA_PREFIX = "x-amz-meta-"
+# What a client says of the commit that its request makes, where the bucket is a branch: see ``model.Note``.
+COMMIT_MESSAGE = f"{METADATA_PREFIX}{MESSAGE_NAME}"
+IF_HEAD = "if-head-commit"
 # Amazon S3: names and values of user metadata have at most 2 KB together.
 MAX_METADATA = 2048
 STORED_HEADERS = (
@@ -63,34 +67,6 @@ RESPONSE_OVERRIDES = {f"response-{name}": name for name in STORED_HEADERS}
 def http_date(seconds: int) -> bytes:
     """A time as HTTP has it (RFC 9110 section 5.6.7)."""
     return formatdate(seconds, usegmt=True).encode()
-
-
-def parse_http_date(value: str) -> int | None:
-    """Microseconds since the epoch; None for what is no date: conditions ignore it (RFC 9110 section 13.1.3)."""
-    try:
-        return calendar.timegm(parsedate_to_datetime(value).utctimetuple()) * SECOND
-    except (ValueError, TypeError, OverflowError):
-        pass
-    try:  # SDKs write ISO 8601 into the headers that are Amazon's own
-        return calendar.timegm(time.strptime(value.partition(".")[0].rstrip("Z"), "%Y-%m-%dT%H:%M:%S")) * SECOND
-    except ValueError:
-        return None
-
-
-def preconditions(headers: Mapping[str, str], prefix: str = "") -> Preconditions:
-    """The conditions of a read or write; with a prefix, those of a copy's or rename's source."""
-    if not prefix and _CONDITIONS.isdisjoint(headers):  # most requests
-        return NONE
-    match, none_match = headers.get(f"{prefix}if-match"), headers.get(f"{prefix}if-none-match")
-    since, unmodified = headers.get(f"{prefix}if-modified-since"), headers.get(f"{prefix}if-unmodified-since")
-    if match is None and none_match is None and since is None and unmodified is None:
-        return NONE
-    return Preconditions(
-        parse_etags(match) if match is not None else None,
-        parse_etags(none_match) if none_match is not None else None,
-        parse_http_date(since) if since is not None else None,
-        parse_http_date(unmodified) if unmodified is not None else None,
-    )
 
 
 def metadata(headers: Mapping[str, str]) -> dict[str, str]:
@@ -165,6 +141,12 @@ def check_tags(pairs: list[tuple[str, str]], limit: int) -> dict[str, str]:
     return tags
 
 
+def noted(principal: Principal, headers: Mapping[str, str]) -> Principal:
+    """The caller, with what the headers say of the commit that comes of the request."""
+    message = headers.get(COMMIT_MESSAGE, "").encode("latin-1").decode(errors="replace")
+    return msgspec.structs.replace(principal, note=Note(message, if_head=headers.get(IF_HEAD, "").strip().strip('"')))
+
+
 def copy_source(call: Call) -> Source:
     """What a copy copies: ``[/]bucket/key[?versionId=id]``, percent-encoded. Raises ``InvalidArgument``."""
     value = call.headers["x-amz-copy-source"]
@@ -180,7 +162,7 @@ def copy_source(call: Call) -> Source:
         version_id = pairs[0][1]
     if not (bucket and slash and key) or len(key.encode()) > MAX_KEY_BYTES:
         raise _bad_copy_source(value)
-    return Source(bucket, key, version_id, preconditions(call.headers, "x-amz-copy-source-"))
+    return Source(call.name_of(bucket), key, version_id, preconditions(call.headers, "x-amz-copy-source-"))
 
 
 def rename_source(call: Call) -> Source:
@@ -195,7 +177,7 @@ def rename_source(call: Call) -> Source:
     key = path.removeprefix(f"{call.bucket}/")
     if not key or len(key.encode()) > MAX_KEY_BYTES:
         raise _bad_copy_source(value)
-    return Source(call.bucket, key, "", preconditions(call.headers, "x-amz-rename-source-"))
+    return Source(call.name, key, "", preconditions(call.headers, "x-amz-rename-source-"))
 
 
 def _decoded(path: str) -> str:

@@ -6,7 +6,7 @@ because authentication is off: only signatures cannot be verified then.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
 from tidegate import checksums, errors
 from tidegate.asgi import Receive
@@ -49,7 +49,17 @@ class Payload:
         self._trailers = trailers
         self._sha256 = sha256
         self._md5: bytes | None = None
+        self._watch: Callable[[bytes], Awaitable[None]] | None = None
         self.algorithms: Sequence[str] = [*expected, *trailers, *(["SHA256"] if sha256 else ())]
+
+    @property
+    def is_framed(self) -> bool:
+        """Whether more comes over the wire than the bytes of the object."""
+        return self._decoder is not None
+
+    def watch(self, watch: Callable[[bytes], Awaitable[None]]) -> None:
+        """Has somebody told of all that comes over the wire."""
+        self._watch = watch
 
     def expect_md5(self, md5: bytes) -> None:
         """Has ``verify`` compare the body's MD5, as Content-MD5 asks."""
@@ -67,6 +77,8 @@ class Payload:
                 raise errors.ClientDisconnected
             data: bytes = message.get("body", b"")
             more = message.get("more_body", False)
+            if self._watch is not None:
+                await self._watch(data)
             if self._decoder is not None:
                 for piece in self._decoder.feed(data):
                     yield piece
@@ -223,7 +235,7 @@ async def read_document(call: Call, limit: int, action: str | None = None) -> by
     Raises ``MalformedXML`` where it is longer than ``limit`` bytes, ``NoSuchBucket``, ``AccessDenied``.
     """
     if action is not None:
-        await call.gateway.buckets.get(call.principal, call.bucket, action)
+        await call.gateway.buckets.get(call.principal, call.name, action)
     payload = open_payload(call)
     if payload.size is not None and payload.size > limit:
         raise errors.MalformedXML(f"The XML document is larger than {limit} bytes.")

@@ -14,16 +14,13 @@ MAX_HELD = 64 * 1024
 
 
 class Cork:
-    """A transport that holds small writes back until the loop has run what is ready. All else goes straight through."""
+    """What a protocol needs of a transport that holds small writes back until the loop has run what is ready."""
 
     def __init__(self, transport: Transport, loop: AbstractEventLoop) -> None:
         self._transport = transport
         self._call_soon = loop.call_soon
         self.is_closing = transport.is_closing  # asked for with every answer
         self._held: list[bytes] = []
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
         """As a transport's ``write``."""

@@ -1,6 +1,7 @@
-"""One request and its answer, as uvicorn has them, but for the head of an answer.
+"""One request and its answer, as uvicorn has them, but for the head of an answer, and answers that are one message.
 
-uvicorn checks and collects it header by header; here it is put together and checked as a whole, for a third of the CPU.
+uvicorn checks and collects the head header by header; here it is put together and checked as a whole, for a third of
+the CPU.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from tidegate import errors
-from tidegate.asgi import Message
+from tidegate.asgi import ANSWER, Message
 from tidegate.telemetry.failures import is_known
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _NO_CONTENT = frozenset({204, 304})
 # No name has these (RFC 9110 section 5.6.2); no value has control characters, but for the tab (section 5.5).
 _NOT_IN_NAMES = bytes([*range(33), *b'"(),/:;<=>?@[\\]{}', *range(127, 256)])
+_AS_A_NAME = bytes.maketrans(_NOT_IN_NAMES, b"-" * len(_NOT_IN_NAMES))
 _CONTROLS = bytes([*range(9), *range(10, 32), 127])
 
 
@@ -29,35 +31,55 @@ class Cycle(RequestResponseCycle):
 
     async def run_asgi(self, app: ASGI3Application) -> None:
         """Runs the application. Where it gives an answer up that it has begun, and has said so in the log, the
-        connection breaks without another word.
+        connection breaks without another word. What else goes wrong is uvicorn's to tell.
         """
-
-        async def tell_no_more(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-            try:
-                await app(scope, receive, send)
-            except errors.Error as error:
-                if not (self.response_started and is_known(error)):
-                    raise
+        try:
+            await app(self.scope, self.receive, self.send)  # type: ignore[arg-type]
+        except BaseException as error:  # noqa: BLE001 - told or passed on
+            if isinstance(error, errors.Error) and self.response_started and is_known(error):
                 self.disconnected = True  # there is nothing left to complete
                 self.transport.close()
-
-        await super().run_asgi(tell_no_more)
+            else:
+                await super().run_asgi(_ending_with(error))
+        else:
+            if not (self.response_complete or self.disconnected):
+                await super().run_asgi(_ending_with(None))
+        finally:
+            self.on_response = _nobody
 
     async def send(self, message: Message) -> None:  # type: ignore[override]
-        if self.response_started or message["type"] != "http.response.start":
-            await super().send(message)  # type: ignore[arg-type]
-            return
         if self.flow.write_paused and not self.disconnected:
             await self.flow.drain()
         if self.disconnected:
             return
+        if message["type"] == ANSWER and not self.response_started:
+            self._answer(message)
+        elif message["type"] == "http.response.start" and not self.response_started:
+            self.transport.write(self._head(message))
+        else:
+            await super().send(message)  # type: ignore[arg-type]
+
+    def _answer(self, message: Message) -> None:
+        """Sends an answer that is all there."""
+        head, body = self._head(message), message["body"]
+        if self.scope["method"] == "HEAD":
+            body = b""
+        elif self.chunked_encoding or len(body) != self.expected_content_length:
+            raise RuntimeError("the body of an answer has another length than its head says")
+        self.transport.write(head)
+        self.transport.write(body)
+        self.response_complete = True
+        self.message_event.set()
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()
+
+    def _head(self, message: Message) -> bytes:
+        """The head of the answer. Decides by it how the body is framed and whether the connection is kept."""
         self.response_started = True
         self.waiting_for_100_continue = False
-        headers = [*self.default_headers, *message.get("headers", ())]
-        self.transport.write(self._head(message["status"], headers))
-
-    def _head(self, status: int, headers: Headers) -> bytes:
-        """The head of the answer. Decides by it how the body is framed and whether the connection is kept."""
+        status: int = message["status"]
+        headers: Headers = [*self.default_headers, *message.get("headers", ())]
         table = dict(headers)
         length = table.get(b"content-length")
         if length is not None:
@@ -72,11 +94,23 @@ class Cycle(RequestResponseCycle):
         elif not self.keep_alive:
             headers.append((b"connection", b"close"))
         names = b"".join(table)
-        lines = b"\r\n".join([name + b": " + value for name, value in headers])
+        lines = b"\r\n".join(map(b": ".join, headers))
         line_ends = 2 * (len(headers) - 1)
-        if (
-            len(names.translate(None, _NOT_IN_NAMES)) != len(names)
-            or len(lines.translate(None, _CONTROLS)) != len(lines) - line_ends
-        ):
+        if names.translate(_AS_A_NAME) != names or len(lines.translate(None, _CONTROLS)) != len(lines) - line_ends:
             raise RuntimeError("a header of an answer has characters in it that no header can have")
         return STATUS_LINE[status] + lines + b"\r\n\r\n"
+
+
+def _ending_with(error: BaseException | None) -> ASGI3Application:
+    """An application that ends so."""
+
+    async def app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        del scope, receive, send
+        if error is not None:
+            raise error
+
+    return app
+
+
+def _nobody() -> None:
+    """Is told of an answer that nobody waits for."""

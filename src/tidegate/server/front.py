@@ -35,6 +35,7 @@ SERVER_FAULT = 500
 # or more.
 PROBES = b"/-/"
 AIS = b"/v1"
+API = b"/v2"
 _DOOR = 3
 
 
@@ -47,6 +48,7 @@ class House(msgspec.Struct, frozen=True):
 
     s3: App
     ais: App
+    api: App
     check: Callable[[], Awaitable[None]]
     stats: Callable[[], Awaitable[Mapping[str, int]]]
     new_key: tuple[str, str] | None = None
@@ -114,6 +116,7 @@ class Front:
         await receive()
         async with AsyncExitStack() as stack:
             stack.callback(self._metrics.close)
+            self._metrics.begin()
             try:
                 house = await stack.enter_async_context(self._open_house(self._settings))
             except Exception as error:
@@ -121,7 +124,7 @@ class Front:
                 await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})
                 return
             self._s3 = house.s3
-            self._doors = {AIS: house.ais, PROBES: Probes(self._metrics, house.check, house.stats)}
+            self._doors = {AIS: house.ais, API: house.api, PROBES: Probes(self._metrics, house.check, house.stats)}
             await send({"type": "lifespan.startup.complete"})
             self._on_ready(house)
             await receive()
@@ -139,10 +142,8 @@ class Exchange:
         self.sent = 0
 
     def send(self, message: Message) -> Awaitable[None]:
-        if message["type"] == "http.response.body":
-            self.sent += len(message.get("body", b""))
-        else:
-            self.status = message["status"]
+        self.status = message.get("status", self.status)
+        self.sent += len(message.get("body", b""))
         return self.target(message)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from tidegate import errors
-from tidegate.asgi import IS_OVERSIZED, TARGET, Message, Receive, Scope, Send
+from tidegate.asgi import ANSWER, IS_OVERSIZED, TARGET, Message, Receive, Scope, Send
 
 # S3's 2 KiB of user metadata can be some hundred headers of a few bytes; clients send a dozen.
 MAX_HEADER_COUNT = 512
@@ -143,6 +143,9 @@ class Body:
     async def send(self, message: Message) -> None:
         if self._is_complete:
             await self._send(message)
+        elif message["type"] == ANSWER:
+            await self.send({**message, "type": "http.response.start"})
+            await self.send({**message, "type": "http.response.body"})
         elif message["type"] == "http.response.start":
             if self._has_to_close():
                 message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}

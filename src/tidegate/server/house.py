@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from tidegate import errors, jobs
 from tidegate.ais import app as ais
+from tidegate.api import app as api
 from tidegate.gateway import Gateway, open_gateway
 from tidegate.jobs.runner import server_started
 from tidegate.s3 import app as s3
+from tidegate.server.ending import when_told_to_end
 from tidegate.server.front import House
 from tidegate.settings import administrator_password
 from tidegate.telemetry.metrics import observe_group_commit
@@ -34,10 +36,16 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
     try:
         await gateway.folders.open(settings.data[1:])
         new_key = await _administrator(gateway) if settings.auth else None
-        async with gateway.rooms.accesses.kept(), gateway.folders.kept(), jobs.run(gateway, settings):
-            yield House(
-                s3.create(gateway, settings), ais.create(gateway, settings), gateway.check, gateway.stats, new_key
-            )
+        with when_told_to_end(gateway.rooms.upstreams.hurry):
+            async with gateway.rooms.accesses.kept(), gateway.folders.kept(), jobs.run(gateway, settings):
+                yield House(
+                    s3.create(gateway, settings),
+                    ais.create(gateway, settings),
+                    api.create(gateway, settings),
+                    gateway.check,
+                    gateway.stats,
+                    new_key,
+                )
     finally:
         await gateway.close()
 

@@ -11,6 +11,7 @@ It extends uvicorn's class because that is the place uvicorn offers for it: ``Co
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 import httptools
@@ -24,10 +25,17 @@ from tidegate.server.cycle import Cycle
 from tidegate.server.refusal import CONTENT_TYPE
 from tidegate.telemetry.failures import new_request_id
 
+if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
+    from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
 # S3 allows 8 KiB of headers. A presigned request line can be as long again: a percent-encoded key and a session token.
 MAX_HEADER_SECTION = 16 * 1024
 # A client that is silent this long (and at most twice this) within a request is gone. S3 gives up after some 20 s.
 STALL_SECONDS = 30.0
+# A connection without a request is kept this long at least, for clients that pool them, and until the next check for
+# stalls. Longer than a load balancer's 60 s, so that it closes first.
+KEEP_ALIVE_SECONDS = 75.0
 
 
 class Protocol(HttpToolsProtocol):
@@ -38,6 +46,7 @@ class Protocol(HttpToolsProtocol):
         self.transport = Cork(transport, self.loop)  # type: ignore[assignment]
         self._unproductive = 0  # bytes since the last header section was complete or the last piece of a body came
         self._is_heard = True  # since the last check
+        self._idle_checks = 0  # one after the other that found nothing asked and nothing to answer
         self._seen: object = _NEVER
         self._check_handle = self.loop.call_later(STALL_SECONDS, self._check_for_stall)
 
@@ -87,12 +96,26 @@ class Protocol(HttpToolsProtocol):
             on_response=self.on_response_complete,
         )
         if before is None or before.response_complete:
-            task = self.loop.create_task(self.cycle.run_asgi(self.app))
-            task.add_done_callback(self.tasks.discard)
-            self.tasks.add(task)
+            self._start(self.cycle, self.app)
         else:
             self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, self.app))
+
+    def _start(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        task = self.loop.create_task(cycle.run_asgi(app))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
+
+    def on_response_complete(self) -> None:
+        """As uvicorn's, but without a timer for each request: whether a connection is idle for too long is seen where
+        it is looked for stalls.
+        """
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start(*self.pipeline.pop())
 
     def on_body(self, body: bytes) -> None:
         self._unproductive = 0
@@ -136,6 +159,8 @@ class Protocol(HttpToolsProtocol):
         is_heard, self._is_heard = self._is_heard, False
         last_seen, self._seen = self._seen, self.scope
         cycle = self.cycle
+        is_idle = not is_heard and cycle is not None and cycle.scope is self.scope and cycle.response_complete
+        self._idle_checks = self._idle_checks + 1 if is_idle else 0
         if cycle is None or cycle.scope is not self.scope:
             # Within a header section, or before the first: however it trickles, it has to end.
             if self.scope is last_seen:
@@ -145,6 +170,8 @@ class Protocol(HttpToolsProtocol):
                 self.transport.close()
             else:
                 self._refuse(errors.RequestTimeout())
+        elif (self._idle_checks - 1) * STALL_SECONDS >= KEEP_ALIVE_SECONDS:
+            self.transport.close()
 
 
 def _split(target: bytes) -> tuple[bytes, bytes]:

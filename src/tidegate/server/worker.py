@@ -42,9 +42,6 @@ HOUSE = "tidegate.server.house:open_house"
 
 # Requests in flight at SIGTERM get this long to finish. Kubernetes kills after 30 s.
 GRACEFUL_SECONDS = 25
-# A connection without a request is kept for clients that pool them. Longer than a load balancer's 60 s, so that it
-# closes first.
-KEEP_ALIVE_SECONDS = 75
 # Descriptors a worker may have open, if the system allows: each connection and each file of a read or write is one.
 MAX_DESCRIPTORS = 65536
 
@@ -88,7 +85,6 @@ def configuration(settings: Settings, app: Callable[[], App], log_config: dict[s
         server_header=False,
         headers=[("server", "Tidegate")],
         backlog=BACKLOG,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,

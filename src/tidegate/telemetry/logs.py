@@ -38,6 +38,8 @@ def configuration(settings: Settings) -> dict[str, Any]:
             ROOT: {"level": level},
             # It warns of every malformed request, which anyone can send; its faults are errors.
             "uvicorn": {"level": level if level == "DEBUG" else "ERROR"},
+            # Its warnings have URLs in them, and those signatures.
+            "urllib3": {"level": "ERROR"},
         },
     }
 

@@ -14,9 +14,8 @@ import asyncio
 import os
 import platform
 import time
-from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -28,6 +27,8 @@ from prometheus_client.utils import floatToGoString
 
 from tidegate import __version__
 from tidegate.telemetry.folder import COUNTER_FILE_SIZE, HISTOGRAM_FILE_SIZE
+from tidegate.telemetry.remotes import METERS, Meter
+from tidegate.telemetry.tally import Tally
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -53,33 +54,32 @@ LATENCY_BOUNDS = (
 GROUP_BOUNDS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 # How old another worker's numbers may be in a scrape. Writing them more often would only cost.
 FLUSH_SECONDS = 0.25
+# The same where a worker has no requests and works on a job.
+IDLE_FLUSH_SECONDS = 1.0
 
 _REQUESTS = ("tidegate_requests", "Requests by operation and HTTP status (499: the client left before the answer).")
 _LATENCY = ("tidegate_request_duration_seconds", "Seconds from a request's headers to the end of its answer.")
 _RECEIVED = ("tidegate_request_body_bytes", "Bytes of request bodies that were read.")
 _SENT = ("tidegate_response_body_bytes", "Bytes of response bodies that were sent.")
 _GROUPS = ("tidegate_group_commit_transactions", "Transactions that were made durable by one commit.")
+_REMOTE_READS = (
+    "tidegate_remote_reads",
+    "GETs of other providers' objects: warm if all of the object was here.",
+)
+_REMOTE_REQUESTS = ("tidegate_remote_requests", "Requests that were sent to other providers, each attempt.")
+_REMOTE_ERRORS = ("tidegate_remote_errors", "Requests to other providers that came to nothing, by what went wrong.")
+_REMOTE_READ = ("tidegate_remote_read_bytes", "Bytes of bodies that other providers have sent.")
+_REMOTE_WRITTEN = ("tidegate_remote_written_bytes", "Bytes of bodies that were sent to other providers.")
+_REMOTE_FIRST_BYTE = (
+    "tidegate_remote_first_byte_seconds",
+    "Seconds until other providers began to answer requests that have no body.",
+)
 _GAUGES = {
     "buckets": ("tidegate_buckets", "Buckets."),
     "objects": ("tidegate_objects", "Objects in all buckets, as a listing would show them."),
     "bytes": ("tidegate_object_bytes", "Bytes of these objects."),
     "jobs": ("tidegate_running_jobs", "Jobs that somebody started and that are being done."),
 }
-
-
-class Tally:
-    """A histogram in the making: counts by bucket, and the sum. Written by one thread, read by any."""
-
-    __slots__ = ("bounds", "counts", "total")
-
-    def __init__(self, bounds: Sequence[float]) -> None:
-        self.bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.total = 0.0
-
-    def add(self, value: float) -> None:
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.total += value
 
 
 _group_commits = Tally(GROUP_BOUNDS)
@@ -110,12 +110,19 @@ class Metrics:
         self._operations: dict[str, _Operation] = {}
         self._changed: set[str] = set()
         self._flush_handle: asyncio.TimerHandle | None = None
+        self._idle_handle: asyncio.TimerHandle | None = None
         self._groups_written = 0
+        self._remotes_written: dict[str, int] = {}
         self._is_closed = False
         # Never the file of a worker that died, whose process id came back.
         mine = f"{os.getpid()}-{time.monotonic_ns()}.db"
         self._counters = _open(folder / f"counter_{mine}", COUNTER_FILE_SIZE)
         self._histograms = _open(folder / f"histogram_{mine}", HISTOGRAM_FILE_SIZE)
+
+    def begin(self) -> None:
+        """From now to the end, has what is counted without a request (by jobs) reach the others too."""
+        self._idle_handle = asyncio.get_running_loop().call_later(IDLE_FLUSH_SECONDS, self.begin)
+        self._flush_processwide()
 
     def count(self, operation: str, status: int, seconds: float, received: int, sent: int) -> None:
         """Counts one request. ``operation`` must come from a fixed list, never from the request's text."""
@@ -146,10 +153,7 @@ class Metrics:
             self._write_counter(_RECEIVED, label, entry.received)
             self._write_counter(_SENT, label, entry.sent)
             self._write_histogram(_LATENCY, label, entry.latency)
-        groups = sum(_group_commits.counts)
-        if groups != self._groups_written:
-            self._groups_written = groups
-            self._write_histogram(_GROUPS, {}, _group_commits)
+        self._flush_processwide()
 
     def exposition(self, stats: Mapping[str, int]) -> bytes:
         """The metrics of all workers and the gauges of ``stats``, as text. Reads files: not for the event loop."""
@@ -161,8 +165,31 @@ class Metrics:
     def close(self) -> None:
         self.flush()
         self._is_closed = True
+        if self._idle_handle is not None:
+            self._idle_handle.cancel()
         self._counters.close()  # type: ignore[no-untyped-call]
         self._histograms.close()  # type: ignore[no-untyped-call]
+
+    def _flush_processwide(self) -> None:
+        groups = sum(_group_commits.counts)
+        if groups != self._groups_written:
+            self._groups_written = groups
+            self._write_histogram(_GROUPS, {}, _group_commits)
+        for provider, meter in METERS.items():
+            if meter.changes != self._remotes_written.get(provider, 0):
+                self._remotes_written[provider] = meter.changes
+                self._write_remote({"provider": provider}, meter)
+
+    def _write_remote(self, label: Mapping[str, str], meter: Meter) -> None:
+        for temperature, number in meter.reads.items():
+            self._write_counter(_REMOTE_READS, {**label, "temperature": temperature}, number)
+        for method, number in meter.requests.items():
+            self._write_counter(_REMOTE_REQUESTS, {**label, "method": method}, number)
+        for kind, number in meter.errors.items():
+            self._write_counter(_REMOTE_ERRORS, {**label, "kind": kind}, number)
+        self._write_counter(_REMOTE_READ, label, meter.bytes_read)
+        self._write_counter(_REMOTE_WRITTEN, label, meter.bytes_written)
+        self._write_histogram(_REMOTE_FIRST_BYTE, label, meter.first_byte)
 
     def _write_counter(self, metric: tuple[str, str], labels: Mapping[str, str], value: float) -> None:
         name, text = metric

@@ -20,8 +20,9 @@ from collections.abc import Mapping
 from tidegate import errors
 from tidegate.names import SCHEMES, BucketName
 from tidegate.properties.tree import Extra
-from tidegate.upstream.abc import HEADERS, Entry, Page, Piece, RemoteObject, Upstream
+from tidegate.upstream.abc import HEADERS, Entry, Page, Piece, Readable, RemoteObject, Removed, Upstream, Versioned
 from tidegate.upstream.azure import AzureContainer
+from tidegate.upstream.ending import hurry
 from tidegate.upstream.google import GoogleBucket
 from tidegate.upstream.s3 import S3Bucket
 from tidegate.upstream.web import WebOrigin
@@ -34,8 +35,12 @@ __all__ = [
     "Page",
     "Patience",
     "Piece",
+    "Readable",
     "RemoteObject",
+    "Removed",
     "Upstream",
+    "Versioned",
+    "hurry",
     "list_buckets",
     "open_upstream",
 ]

@@ -16,7 +16,7 @@ What can go wrong, beside what a method says, is the same everywhere:
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Mapping
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 
@@ -69,6 +69,13 @@ class Entry(msgspec.Struct, frozen=True):
     modified: int
 
 
+class Removed(msgspec.Struct, frozen=True):
+    """What a delete did, at a remote with versions: the version that it removed, or the delete marker that it made."""
+
+    version_id: str = ""
+    is_delete_marker: bool = False
+
+
 class Page(msgspec.Struct, frozen=True):
     """Objects and common prefixes, each in the order of their UTF-8 bytes.
 
@@ -81,6 +88,16 @@ class Page(msgspec.Struct, frozen=True):
     prefixes: tuple[str, ...]
     token: str = ""
     last: str | None = None
+
+
+class Readable(Protocol):
+    """As much of an ``Upstream`` as a read needs."""
+
+    async def head(self, key: str) -> RemoteObject: ...
+
+    async def get(
+        self, key: str, *, start: int = 0, stop: int | None = None, if_match: str | None = None
+    ) -> tuple[RemoteObject, AsyncGenerator[bytes, None]]: ...
 
 
 class Upstream(Protocol):
@@ -124,6 +141,7 @@ class Upstream(Protocol):
         headers: Mapping[str, str] = EMPTY,
         metadata: Mapping[str, str] = EMPTY,
         digest: tuple[str, str] | None = None,
+        tags: Mapping[str, str] = EMPTY,
         if_match: str | None = None,
         if_none_match: bool = False,
     ) -> RemoteObject:
@@ -137,11 +155,15 @@ class Upstream(Protocol):
         ``if_match`` is the ETag that the remote's object must have, ``if_none_match`` says that there must be none:
         ``PreconditionFailed`` (some remotes say ``NoSuchKey`` where ``if_match`` meets nothing), or
         ``NotImplementedByServer`` where the remote has no such conditions. ``digest`` is kept with the object where
-        AIStore keeps it.
+        AIStore keeps it. ``tags`` are for a ``Versioned`` remote: others raise ``NotImplementedByServer``.
         """
 
-    async def delete(self, key: str) -> None:
-        """Removes an object. That there is none is no error."""
+    async def delete(self, key: str, *, if_match: str | None = None) -> Removed:
+        """Removes an object. That there is none is no error.
+
+        ``if_match`` is the ETag that it must have: ``PreconditionFailed``, ``NoSuchKey``, and
+        ``NotImplementedByServer`` where the remote has no such condition.
+        """
 
     async def copy(
         self,
@@ -171,3 +193,29 @@ class Upstream(Protocol):
 
     async def close(self) -> None:
         """Ends all connections. What is under way fails."""
+
+
+@runtime_checkable
+class Versioned(Upstream, Protocol):
+    """A remote whose objects have versions that can be named, and tags. ``version_id`` may be ``null``.
+
+    Beside what they say all raise ``NoSuchVersion``, ``NamedDeleteMarker``, and ``NotImplementedByServer`` where the
+    remote does not know versions, or tags, after all.
+    """
+
+    async def head_version(self, key: str, version_id: str) -> RemoteObject:
+        """What the remote has as this version."""
+
+    async def get_version(
+        self, key: str, version_id: str, *, start: int = 0, stop: int | None = None
+    ) -> tuple[RemoteObject, AsyncGenerator[bytes, None]]:
+        """As ``get``."""
+
+    async def delete_version(self, key: str, version_id: str) -> Removed:
+        """Removes a version for good, which may be a delete marker. That there is none is no error."""
+
+    async def tags(self, key: str, version_id: str = "") -> tuple[Mapping[str, str], str]:
+        """An object's tags, and its version id. Raises ``NoSuchKey``."""
+
+    async def set_tags(self, key: str, tags: Mapping[str, str], version_id: str = "") -> str:
+        """Replaces an object's tags. Returns its version id. Raises ``NoSuchKey``."""

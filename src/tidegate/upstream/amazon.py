@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from tidegate import errors
+from tidegate.passage import Style
 from tidegate.properties.tree import ExtraAWS
 from tidegate.upstream.wire import Origin, Request, encode, origin
 
@@ -35,6 +36,7 @@ _KEEP_SECONDS: Final = 300.0
 _NONE_SECONDS: Final = 60.0
 # Before credentials end, new ones are fetched.
 _MARGIN_SECONDS: Final = 120.0
+_PORTS: Final = {"http": 80, "https": 443}
 # An instance's credentials come in milliseconds; a process that asks somebody may take a while.
 _FETCH_SECONDS: Final = 60.0
 
@@ -85,6 +87,34 @@ def place(account: Account, region: str, bucket: str) -> tuple[Origin, str]:
     if not bucket or "." in bucket or "_" in bucket or bucket != bucket.lower():
         return Origin("https", domain, None), root
     return Origin("https", f"{bucket}.{domain}", None), ""
+
+
+class Form(msgspec.Struct, frozen=True):
+    """How a client may name a bucket's place: in the Host, and by what comes before a key in the path."""
+
+    host: str
+    root: str
+    style: Style
+
+
+def forms(account: Account, region: str, bucket: str) -> tuple[Form, ...]:
+    """All names of the one place that a bucket has, the usual one first. None names another server's.
+
+    Only of Amazon it is known that the Host chooses the bucket. A server that does not mind it takes the beginning of
+    the key for the bucket: then what somebody else has in a bucket of their own would pass for an object of this one.
+    """
+    where, root = place(account, region, bucket)
+    by_path = f"/{encode(bucket)}"
+    if account.endpoint:
+        if where.port == _PORTS[where.scheme]:  # no client says it
+            where = msgspec.structs.replace(where, port=None)
+        return (Form(where.authority, root, "path"),)
+    domains = [where.host if root else where.host.removeprefix(f"{bucket}.")]
+    if region == DEFAULT_REGION:
+        domains.append("s3.amazonaws.com")  # the older name, which boto3 still signs for
+    found = [Form(f"{bucket}.{domain}", "", "virtual") for domain in domains]
+    found += [Form(domain, by_path, "path") for domain in domains]
+    return tuple(found)
 
 
 class Signer:
@@ -172,7 +202,8 @@ async def _signed(request: Request, region: str, credentials: AwsCredentials) ->
     unsigned = http.HttpRequest(
         request.method, request.target, http.HttpHeaders([("host", request.origin.authority), *pairs])
     )
-    signed = await asyncio.wrap_future(auth.aws_sign_request(unsigned, configuration))  # type: ignore[no-untyped-call]
+    signing = auth.aws_sign_request(unsigned, configuration)  # type: ignore[no-untyped-call]
+    signed = signing.result() if signing.done() else await asyncio.wrap_future(signing)  # mostly it is, at once
     added = {name.lower(): value for name, value in signed.headers if name.lower() not in names}
     return msgspec.structs.replace(request, headers={**request.headers, **added})
 

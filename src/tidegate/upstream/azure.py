@@ -23,7 +23,7 @@ from xml.etree.ElementTree import Element
 from tidegate import checksums, errors
 from tidegate.model import EMPTY
 from tidegate.upstream import azure_keys, documents, keys, listing, times, upload
-from tidegate.upstream.abc import HEADERS, Entry, Page, Piece, RemoteObject
+from tidegate.upstream.abc import HEADERS, Entry, Page, Piece, RemoteObject, Removed
 from tidegate.upstream.download import Check, asked, checks, download, size_of
 from tidegate.upstream.faults import Refusal, fault
 from tidegate.upstream.wire import PATIENCE, Answer, Patience, Request, Wire, encode
@@ -111,9 +111,11 @@ class AzureContainer:
         headers: Mapping[str, str] = EMPTY,
         metadata: Mapping[str, str] = EMPTY,
         digest: tuple[str, str] | None = None,
+        tags: Mapping[str, str] = EMPTY,
         if_match: str | None = None,
         if_none_match: bool = False,
     ) -> RemoteObject:
+        keys.check_no_tags(self.uri, tags)
         described = _describing(headers, metadata, digest)
         condition = {"if-none-match": "*"} if if_none_match else {}
         if if_match is not None:
@@ -155,11 +157,15 @@ class AzureContainer:
             digest,
         )
 
-    async def delete(self, key: str) -> None:
+    async def delete(self, key: str, *, if_match: str | None = None) -> Removed:
+        condition = {} if if_match is None else {"if-match": f'"{if_match}"'}
+        headers = {"x-ms-delete-snapshots": "include", **condition}
         try:
-            await self._ask("DELETE", key, headers={"x-ms-delete-snapshots": "include"})
+            await self._ask("DELETE", key, headers=headers, repeats=not condition)
         except errors.NoSuchKey:
-            return
+            if condition:
+                raise
+        return Removed()
 
     async def copy(
         self,

@@ -15,6 +15,7 @@ from typing import Final, Protocol, TypeAlias
 import msgspec
 
 from tidegate import checksums, errors
+from tidegate.telemetry.remotes import meter_of
 from tidegate.upstream.abc import RemoteObject
 from tidegate.upstream.wire import Answer, Stream
 
@@ -124,6 +125,28 @@ async def download(
     return remote, pieces
 
 
+async def follow(
+    uri: str,
+    answer: Answer,
+    ask: Ask,
+    describe: Describe,
+    promises: Callable[[RemoteObject, Mapping[str, str]], tuple[Check, ...]],
+) -> tuple[RemoteObject, int, AsyncGenerator[bytes, None]]:
+    """As ``download``, of an answer that is here already: the bytes that it has, and from where in the object."""
+    stream = _stream(answer)
+    try:
+        first, end, size = _told(uri, answer)
+        remote = describe(answer, size)
+        hold = promises(remote, answer.headers) if (first, end) == (0, size) else ()
+        body = _Body(uri, ask, describe, remote, hold)
+        pieces = body.pieces(stream, skip=0, start=first, stop=end, came=end)
+    except BaseException:
+        await stream.close()
+        raise
+    await anext(pieces)  # as above
+    return remote, first, pieces
+
+
 class _Body:
     """The bytes of an object that is being read."""
 
@@ -132,6 +155,7 @@ class _Body:
         self._ask = ask
         self._describe = describe
         self._remote = remote
+        self._meter = meter_of(uri)
         self._checks = [(check, checksums.new(check.algorithm)) for check in hold]
 
     async def pieces(
@@ -148,6 +172,7 @@ class _Body:
                 try:
                     data = await stream.read(None if skip else self._update)
                     if not data:
+                        self._meter.fail("lost")
                         raise errors.RemoteUnavailable(f"{self._uri}: the remote broke off the connection")
                 except errors.RemoteUnavailable:
                     tries += 1
@@ -162,10 +187,12 @@ class _Body:
                     self._update(data)
                 data = data[: stop - at]
                 at += len(data)
-                if held:
-                    yield held
-                held = data
-            if came == stop and await stream.read():
+                if at == stop:
+                    held = data
+                elif data:
+                    yield data
+            if came == stop and not stream.is_over and await stream.read():
+                self._meter.fail("damaged")
                 raise errors.RemoteDamaged(f"{self._uri}: the remote sent more than it announced")
             self._verify()
             if held:
@@ -180,6 +207,7 @@ class _Body:
     def _verify(self) -> None:
         for check, hasher in self._checks:
             if hasher.digest() != check.digest:
+                self._meter.fail("damaged")
                 raise errors.RemoteDamaged(
                     f"{self._uri}: what the remote sent does not have the checksum that it announced ({check.name})",
                     Key=self._remote.key,
@@ -209,6 +237,15 @@ def _placed(uri: str, answer: Answer, start: int, stop: int | None) -> tuple[int
 
     A server that knows no ranges answers with all of the object.
     """
+    first, end, size = _told(uri, answer)
+    is_all = answer.status == 200 and (first, end) == (0, size)
+    if not is_all and (first != start or end != min(size, stop if stop is not None else size)):
+        raise errors.RemoteUnavailable(f"{uri}: the remote sent another range than was asked for")
+    return first, end, size
+
+
+def _told(uri: str, answer: Answer) -> tuple[int, int, int]:
+    """Which bytes an answer says that it has: from, to before, and of how many."""
     said = answer.headers.get("content-range", "")  # rclone has it in answers with status 200
     if answer.status == 200 and not said:
         size = size_of(uri, answer)
@@ -217,9 +254,10 @@ def _placed(uri: str, answer: Answer, start: int, stop: int | None) -> tuple[int
     if matched is None:
         raise errors.RemoteUnavailable(f"{uri}: the remote's answer has no range that can be understood")
     first, last, size = (int(number) for number in matched.groups())
-    if first != start or last + 1 != min(size, stop if stop is not None else size):
-        raise errors.RemoteUnavailable(f"{uri}: the remote sent another range than was asked for")
-    return first, last + 1, size
+    end = last + 1
+    if not first < end <= size and (first, end) != (size, size):  # which Azurite says of what begins at the end
+        raise errors.RemoteUnavailable(f"{uri}: the remote's answer has a range that cannot be")
+    return first, end, size
 
 
 def _stream(answer: Answer) -> Stream:

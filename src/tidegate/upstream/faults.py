@@ -25,6 +25,7 @@ _CODES: Final = MappingProxyType(
         "NoSuchKey": errors.NoSuchKey,
         "NoSuchBucket": errors.NoSuchBucket,
         "NoSuchUpload": errors.NoSuchUpload,
+        "NoSuchVersion": errors.NoSuchVersion,
         "PreconditionFailed": errors.PreconditionFailed,
         "ConditionalRequestConflict": errors.ConditionalRequestConflict,
         "InvalidRange": errors.InvalidRange,
@@ -45,6 +46,17 @@ _CODES: Final = MappingProxyType(
         "CannotVerifyCopySource": errors.NoSuchKey,
         "BlobAlreadyExists": errors.PreconditionFailed,
         "RequestBodyTooLarge": errors.EntityTooLarge,
+    }
+)
+_CODE: Final = re.compile(r"[A-Za-z]{3,64}")  # a word, which no signature is
+# What Amazon says of a signature with status 400.
+_OF_SIGNATURES: Final = frozenset(
+    {
+        "AuthorizationHeaderMalformed",
+        "AuthorizationQueryParametersError",
+        "ExpiredToken",
+        "InvalidToken",
+        "TokenRefreshRequired",
     }
 )
 _STATUSES: Final = MappingProxyType(
@@ -83,7 +95,19 @@ def fault(uri: str, refusal: Refusal, key: str | None = None) -> errors.Error:
     subject = uri if key is None else f"{uri}/{key}"
     if kind in {errors.NoSuchKey, errors.NoSuchBucket}:
         return kind(f"{subject if kind is errors.NoSuchKey else uri} does not exist", **fields)
+    if kind is errors.NoSuchVersion:
+        return kind(f"{subject} has no such version", **fields)
     return kind(f"{subject}: {_sentence(kind, refusal)}", **fields)
+
+
+def signed_elsewhere(uri: str, refusal: Refusal, key: str) -> errors.Error:
+    """As ``fault``, for a request that somebody else has signed: the remote's words may repeat what it was signed with,
+    and where access is denied the signature is to be looked at.
+    """
+    if refusal.status in {401, 403} or refusal.code in _OF_SIGNATURES:
+        cause = refusal.code if _CODE.fullmatch(refusal.code) else f"HTTP status {refusal.status}"
+        return errors.RemoteDenied(f"{uri}/{key}: the remote refused the request as it is signed ({cause})", Key=key)
+    return fault(uri, msgspec.structs.replace(refusal, words=""), key)
 
 
 def _sentence(kind: type[errors.Error], refusal: Refusal) -> str:

@@ -22,7 +22,7 @@ from tidegate import checksums, errors
 from tidegate.model import EMPTY
 from tidegate.properties.tree import ExtraGCP
 from tidegate.upstream import google_objects, google_tokens, keys, listing, upload
-from tidegate.upstream.abc import Entry, Page, Piece, RemoteObject
+from tidegate.upstream.abc import Entry, Page, Piece, RemoteObject, Removed
 from tidegate.upstream.download import Check, asked, checks, download
 from tidegate.upstream.faults import Refusal, fault
 from tidegate.upstream.wire import PATIENCE, Answer, Origin, Patience, Request, Wire, encode, origin
@@ -124,10 +124,12 @@ class GoogleBucket:
         headers: Mapping[str, str] = EMPTY,
         metadata: Mapping[str, str] = EMPTY,
         digest: tuple[str, str] | None = None,
+        tags: Mapping[str, str] = EMPTY,
         if_match: str | None = None,
         if_none_match: bool = False,
     ) -> RemoteObject:
-        keys.check(self.uri, key)
+        keys.check_no_tags(self.uri, tags)
+        self._check(key)
         resource = {"name": key, **google_objects.describing(headers, metadata, digest)}
         query = await self._condition(key, if_match, is_new=if_none_match)
         hasher = checksums.new("CRC32C")
@@ -143,11 +145,14 @@ class GoogleBucket:
                 found = await self._put_parts(key, first, parts, resource, query, hasher)
         return google_objects.described(found)
 
-    async def delete(self, key: str) -> None:
+    async def delete(self, key: str, *, if_match: str | None = None) -> Removed:
+        query = await self._condition(key, if_match, is_new=False)
         try:
-            await self._ask("DELETE", self._path_of(key), key=key)
+            await self._ask("DELETE", self._path_of(key), query, key=key, repeats=not query)
         except errors.NoSuchKey:
-            return
+            if query:
+                raise
+        return Removed()
 
     async def copy(
         self,
@@ -314,10 +319,13 @@ class GoogleBucket:
 
     # --- requests ----------------------------------------------------------------------------------------------------
 
-    def _path_of(self, key: str) -> str:
+    def _check(self, key: str) -> None:
         keys.check(self.uri, key)
         if key in {".", ".."} or "\r" in key or "\n" in key:
             raise errors.UnrepresentableKey(f'{self.uri}: "." and ".." and line ends cannot be in a key', Key=key)
+
+    def _path_of(self, key: str) -> str:
+        self._check(key)
         return f"{self._bucket}/o/{encode(key)}"
 
     async def _find(self, key: str) -> google_objects.Object:

@@ -28,6 +28,12 @@ def check(uri: str, key: str) -> None:
         raise errors.UnrepresentableKey(f"{uri}: a key has 1 to {MAX_BYTES} bytes of UTF-8", Key=ascii(key)[:MAX_BYTES])
 
 
+def check_no_tags(uri: str, tags: Mapping[str, str]) -> None:
+    """Raises ``NotImplementedByServer`` for tags, where S3's are not known."""
+    if tags:
+        raise errors.NotImplementedByServer(f"{uri}: tags of objects are implemented for s3:// only")
+
+
 def with_digest(metadata: Mapping[str, str], digest: tuple[str, str] | None) -> Mapping[str, str]:
     """Metadata, with a checksum beside the user's own."""
     if digest is None:

@@ -8,40 +8,39 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
-import secrets
-from base64 import b64encode
-from collections.abc import AsyncGenerator, AsyncIterable, Mapping, Sequence
+import re
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping, Sequence
 from contextlib import aclosing
+from types import MappingProxyType
 from typing import Final
 
 from tidegate import errors
 from tidegate.model import EMPTY
+from tidegate.passage import Passage
 from tidegate.properties.tree import ExtraAWS
-from tidegate.upstream import amazon, documents, keys, listing, s3_objects, upload
-from tidegate.upstream.abc import Entry, Page, Piece, RemoteObject
+from tidegate.upstream import amazon, documents, keys, listing, s3_objects, s3_tags, upload
+from tidegate.upstream.abc import Entry, Page, Piece, RemoteObject, Removed
 from tidegate.upstream.download import asked, download, size_of
 from tidegate.upstream.faults import fault
-from tidegate.upstream.upload import Part
+from tidegate.upstream.s3_conditions import Conditions
+from tidegate.upstream.s3_parts import Parts, succeeded
+from tidegate.upstream.s3_signed import Names, SignedBucket
 from tidegate.upstream.wire import PATIENCE, Answer, Patience, Request, Wire, encode
-
-logger = logging.getLogger(__name__)
 
 # S3's own: a page of a listing, and the largest object that one request copies.
 PAGE: Final = 1000
 MAX_COPY: Final = 5 * 1024**3
-COPY_PART: Final = 512 * 1024**2
 
 # The largest part that a bucket may ask for: several of them are in memory.
 MAX_PART: Final = 64 * 1024**2
 
-_PROBE: Final = ".tidegate-probe-"
-
 _REGION: Final = "x-amz-bucket-region"
+_IS_REGION: Final = re.compile(r"[a-z0-9-]+")
+_ONE_KEY: Final = MappingProxyType({"list-type": "2", "max-keys": "1"})
 
 
 class S3Bucket:
-    """An ``Upstream``. ``extra`` and the environment say where it is and who we are."""
+    """A ``Versioned`` upstream. ``extra`` and the environment say where it is and who we are."""
 
     def __init__(
         self, uri: str, bucket: str, extra: ExtraAWS, environment: Mapping[str, str], patience: Patience = PATIENCE
@@ -58,15 +57,36 @@ class S3Bucket:
         self._page = extra.max_pagesize or PAGE
         self._wire = Wire(uri, environment, patience)
         self._signer = amazon.Signer(uri, self._account, environment)
-        self._cutter = upload.Cutter()
-        self._endings = upload.Endings()
-        self._has_conditions: bool | None = None if self._account.endpoint else True
-        self._probing = asyncio.Lock()
+        self._parts = Parts(uri, self._ask)
+        self._names = Names()
+        self._knows_region = False  # from the remote
+        self._conditions = Conditions(uri, self._ask, is_known=not self._account.endpoint)
+
+    async def as_signed(self, passage: Passage, accepted: Callable[[], None]) -> SignedBucket:
+        """The bucket as it answers to a request that somebody else has signed; ``accepted`` is told if it does.
+
+        Raises ``AccessDenied`` where that is signed for another host or region than the bucket's.
+        """
+        if not self._account.endpoint and passage.region not in {"", self._region}:
+            if not self._knows_region and _IS_REGION.fullmatch(passage.region):
+                answer = await self._send(
+                    "GET", None, _ONE_KEY, EMPTY, b"", repeats=True, is_long=False, is_stream=False
+                )  # whether we may list it or not, it tells the region
+                await self._moves("GET", answer)
+                self._knows_region = True
+            if passage.region != self._region:
+                raise errors.AccessDenied(
+                    f"{self.uri}: the request is signed for another region than the bucket's, {self._region} "
+                    "(extra.aws.cloud_region)"
+                )
+        place, _ = amazon.place(self._account, self._region, self._bucket)
+        forms = amazon.forms(self._account, self._region, self._bucket)
+        return SignedBucket(self._wire, place, self._names, forms, passage, accepted)
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
     async def check(self) -> None:
-        await self._ask("GET", None, query={"list-type": "2", "max-keys": "1"})
+        await self._ask("GET", None, query=_ONE_KEY)
 
     async def head(self, key: str) -> RemoteObject:
         answer = await self._ask("HEAD", key, headers={"x-amz-checksum-mode": "ENABLED"})
@@ -75,14 +95,33 @@ class S3Bucket:
     async def get(
         self, key: str, *, start: int = 0, stop: int | None = None, if_match: str | None = None
     ) -> tuple[RemoteObject, AsyncGenerator[bytes, None]]:
+        return await self._get(key, "", start, stop, if_match)
+
+    async def head_version(self, key: str, version_id: str) -> RemoteObject:
+        query = {"versionId": version_id}
+        answer = await self._ask("HEAD", key, query=query, headers={"x-amz-checksum-mode": "ENABLED"})
+        return s3_objects.described_version(self.uri, key, version_id, answer, size_of(self.uri, answer))
+
+    async def get_version(
+        self, key: str, version_id: str, *, start: int = 0, stop: int | None = None
+    ) -> tuple[RemoteObject, AsyncGenerator[bytes, None]]:
+        return await self._get(key, version_id, start, stop, None)
+
+    async def _get(
+        self, key: str, version_id: str, start: int, stop: int | None, if_match: str | None
+    ) -> tuple[RemoteObject, AsyncGenerator[bytes, None]]:
+        query = {"versionId": version_id} if version_id else {}
+
         async def ask(start: int, stop: int | None, if_match: str | None) -> Answer:
             headers = {"x-amz-checksum-mode": "ENABLED", **asked(start, stop, if_match)}
             try:
-                return await self._ask("GET", key, headers=headers, is_stream=True)
+                return await self._ask("GET", key, query=query, headers=headers, is_stream=True)
             except errors.PreconditionFailed:
                 raise errors.RemoteChanged(Key=key) from None
 
         def describe(answer: Answer, size: int) -> RemoteObject:
+            if version_id:
+                return s3_objects.described_version(self.uri, key, version_id, answer, size)
             return s3_objects.described(key, answer, size)
 
         return await download(
@@ -123,29 +162,60 @@ class S3Bucket:
         headers: Mapping[str, str] = EMPTY,
         metadata: Mapping[str, str] = EMPTY,
         digest: tuple[str, str] | None = None,
+        tags: Mapping[str, str] = EMPTY,
         if_match: str | None = None,
         if_none_match: bool = False,
     ) -> RemoteObject:
-        described = s3_objects.describing(headers, keys.with_digest(metadata, digest))
-        condition = await self._condition(if_match, is_new=if_none_match)
+        described = s3_objects.describing(headers, keys.with_digest(metadata, digest)) | s3_tags.header(tags)
+        if tags:
+            await self._conditions.check_tags()
+        condition = await self._conditions.of_write(if_match, is_new=if_none_match)
         length = upload.part_size(size, self._part)
-        async with aclosing(self._cutter.parts(body, size, length, hashes=not self._is_secure)) as parts:
+        async with aclosing(self._parts.cutter.parts(body, size, length, hashes=not self._is_secure)) as parts:
             first = await anext(parts)
             if first.is_last:
                 try:
-                    answer = await self._send_part(key, first, headers=described | condition, repeats=not condition)
+                    answer = await self._parts.send(key, first, headers=described | condition, repeats=not condition)
+                    md5 = first.md5 or await asyncio.to_thread(_md5, first.data)
+                    s3_objects.check_stored(self.uri, key, answer, md5.hex())
                 finally:
-                    self._cutter.done()
+                    self._parts.cutter.done()
                 total = len(first.data)
             else:
-                answer, total = await self._put_parts(key, first, parts, described, condition)
+                answer, total = await self._parts.put(key, first, parts, described, condition)
         return s3_objects.written(key, answer, total, headers, metadata, digest)
 
-    async def delete(self, key: str) -> None:
+    async def delete(self, key: str, *, if_match: str | None = None) -> Removed:
+        condition = await self._conditions.of_delete(if_match)
         try:
-            await self._ask("DELETE", key)
+            return s3_objects.removed(await self._ask("DELETE", key, headers=condition, repeats=not condition))
         except errors.NoSuchKey:
-            return
+            if condition:
+                raise
+            return Removed()
+
+    async def delete_version(self, key: str, version_id: str) -> Removed:
+        try:
+            await self.head_version(key, version_id)  # who does not know versions would delete the object itself
+        except errors.NoSuchVersion:
+            return Removed(version_id)
+        except errors.NamedDeleteMarker:
+            pass
+        return s3_objects.removed(await self._ask("DELETE", key, query={"versionId": version_id}))
+
+    async def tags(self, key: str, version_id: str = "") -> tuple[Mapping[str, str], str]:
+        await self._conditions.check_tags()
+        answer = await self._ask("GET", key, query=_tagging(version_id))
+        return s3_tags.parsed(self.uri, answer.body), s3_objects.version_of(answer)
+
+    async def set_tags(self, key: str, tags: Mapping[str, str], version_id: str = "") -> str:
+        await self._conditions.check_tags()
+        query = _tagging(version_id)
+        if not tags:
+            return s3_objects.version_of(await self._ask("DELETE", key, query=query))
+        body = s3_tags.written(tags)
+        headers = {"content-type": "application/xml", "content-md5": s3_tags.md5(body)}
+        return s3_objects.version_of(await self._ask("PUT", key, query=query, headers=headers, body=body))
 
     async def copy(
         self,
@@ -169,14 +239,14 @@ class S3Bucket:
             "x-amz-copy-source-if-match": f'"{was.etag}"',
         }
         if was.size > MAX_COPY:
-            answer = await self._copy_parts(key, was.size, origin, described)
+            answer = await self._parts.copy(key, was.size, origin, described)
         else:
             replaces = {"x-amz-metadata-directive": "REPLACE"}
             answer = await self._ask("PUT", key, headers=described | origin | replaces, is_long=True)
-        return s3_objects.written(key, self._succeeded(key, answer), was.size, headers, metadata, digest)
+        return s3_objects.written(key, succeeded(self.uri, key, answer), was.size, headers, metadata, digest)
 
     async def close(self) -> None:
-        await self._endings.finish()
+        await self._parts.endings.finish()
         await self._wire.close()
 
     async def buckets(self) -> tuple[str, ...]:
@@ -191,134 +261,6 @@ class S3Bucket:
             token = documents.text(root, "ContinuationToken")
             if not token:
                 return tuple(sorted(found))
-
-    # --- parts -------------------------------------------------------------------------------------------------------
-
-    async def _put_parts(
-        self,
-        key: str,
-        first: Part,
-        parts: AsyncGenerator[Part, None],
-        described: dict[str, str],
-        condition: dict[str, str],
-    ) -> tuple[Answer, int]:
-        """Sends a body in parts; gives them up if it comes to nothing. Returns the last answer and the size."""
-        try:
-            upload_id = await self._begin(key, described)
-        except BaseException:
-            self._cutter.done()
-            raise
-
-        async def send(part: Part) -> str:
-            query = {"partNumber": str(part.number), "uploadId": upload_id}
-            return s3_objects.etag_of(await self._send_part(key, part, query=query))
-
-        async def give_up() -> None:
-            await self._give_up(key, upload_id)
-
-        etags, total = await upload.send_parts(self._cutter, first, parts, send, self._endings, give_up)
-        try:
-            return await self._complete(key, upload_id, etags, condition), total
-        except BaseException as error:
-            await self._endings.run(give_up(), error)
-            raise
-
-    async def _copy_parts(self, key: str, size: int, origin: dict[str, str], described: dict[str, str]) -> Answer:
-        upload_id = await self._begin(key, described)
-        length = upload.part_size(size, COPY_PART)
-        try:
-            etags = []
-            for number, start in enumerate(range(0, size, length), 1):
-                span = {"x-amz-copy-source-range": f"bytes={start}-{min(start + length, size) - 1}"}
-                query = {"partNumber": str(number), "uploadId": upload_id}
-                answer = await self._ask("PUT", key, query=query, headers=origin | span, is_long=True)
-                etags.append(s3_objects.etag_of(self._succeeded(key, answer)))
-            return await self._complete(key, upload_id, etags, {})
-        except BaseException as error:
-            await self._endings.run(self._give_up(key, upload_id), error)
-            raise
-
-    async def _begin(self, key: str, described: dict[str, str]) -> str:
-        answer = await self._ask("POST", key, query={"uploads": ""}, headers=described)
-        root = documents.parse(self.uri, answer.body)
-        upload_id = documents.text(root, "UploadId")
-        if not upload_id:
-            raise errors.RemoteUnavailable(f"{self.uri}: the remote's answer has no upload id")
-        return upload_id
-
-    async def _complete(self, key: str, upload_id: str, etags: Sequence[str], condition: dict[str, str]) -> Answer:
-        items = (
-            f"<Part><PartNumber>{number}</PartNumber>{documents.element('ETag', etag)}</Part>"
-            for number, etag in enumerate(etags, 1)
-        )
-        body = documents.written("CompleteMultipartUpload", *items)
-        query = {"uploadId": upload_id}
-        try:
-            answer = await self._ask(
-                "POST", key, query=query, headers=condition, body=body, is_long=True, repeats=not condition
-            )
-            return self._succeeded(key, answer)
-        except errors.NoSuchUpload:
-            return await self._recall(key, etags)
-
-    async def _recall(self, key: str, etags: Sequence[str]) -> Answer:
-        """The answer to a completion that went lost: what is there, if it is what the parts make."""
-        headers = {"etag": f'"{upload.joined(etags)}"'}
-        if (await self.head(key)).etag != upload.joined(etags):
-            raise errors.NoSuchUpload(f"{self.uri}: the upload is gone", Key=key)
-        return Answer(200, headers)
-
-    async def _give_up(self, key: str, upload_id: str) -> None:
-        """Removes what the remote has of an upload."""
-        try:
-            await self._ask("DELETE", key, query={"uploadId": upload_id})
-        except errors.NoSuchUpload:
-            return
-        except errors.Error as error:
-            logger.warning("%s: parts of an upload are left at the remote: %s", self.uri, error)
-
-    async def _send_part(
-        self,
-        key: str,
-        part: Part,
-        *,
-        query: Mapping[str, str] = EMPTY,
-        headers: Mapping[str, str] = EMPTY,
-        repeats: bool = True,
-    ) -> Answer:
-        """A whole object, or a part of one, with its MD5 for the remote to check."""
-        promise = {"content-md5": b64encode(part.md5).decode()}
-        if part.sha256:
-            promise[amazon.SHA256] = part.sha256
-        return await self._ask("PUT", key, query=query, headers={**headers, **promise}, body=part.data, repeats=repeats)
-
-    # --- conditions --------------------------------------------------------------------------------------------------
-
-    async def _condition(self, if_match: str | None, *, is_new: bool) -> dict[str, str]:
-        """The headers of a conditional write. Raises ``NotImplementedByServer`` where the remote ignores them."""
-        if if_match is None and not is_new:
-            return {}
-        async with self._probing:
-            if self._has_conditions is None:
-                self._has_conditions = await self._probe()
-        if not self._has_conditions:
-            raise errors.NotImplementedByServer(f"{self.uri}: the remote has no conditional writes")
-        return {"if-none-match": "*"} if is_new else {"if-match": f'"{if_match}"'}
-
-    async def _probe(self) -> bool:
-        """Whether the remote minds conditions. Who does not know them ignores them, so it is given one that fails.
-
-        The object that it then makes, empty and with a name of its own, is removed at once.
-        """
-        key = _PROBE + secrets.token_hex(8)
-        try:
-            await self._ask("PUT", key, headers={"if-match": '"00000000000000000000000000000000"'}, repeats=False)
-        except (errors.PreconditionFailed, errors.NoSuchKey):
-            return True
-        except errors.NotImplementedByServer:
-            return False
-        await self.delete(key)
-        return False
 
     # --- requests ----------------------------------------------------------------------------------------------------
 
@@ -354,7 +296,8 @@ class S3Bucket:
             )
         if answer.status < 300:
             return answer
-        raise fault(self.uri, documents.refusal(answer.status, answer.body), key)
+        refused = fault(self.uri, documents.refusal(answer.status, answer.body), key)
+        raise refused if key is None else s3_objects.of_version(refused, key, query.get("versionId", ""), answer)
 
     async def _send(
         self,
@@ -403,10 +346,11 @@ class S3Bucket:
         self._region = region
         return True
 
-    def _succeeded(self, key: str, answer: Answer) -> Answer:
-        """The answer, if it is no error after all: a long piece of work begins its answer before it knows."""
-        root = documents.parse(self.uri, answer.body)
-        if documents.local(root) == "Error":
-            refusal = documents.refusal(500, answer.body)
-            raise fault(self.uri, refusal, key)
-        return answer
+
+def _tagging(version_id: str) -> dict[str, str]:
+    """The query that asks for the tags of an object, or of a version of it."""
+    return {"tagging": ""} | ({"versionId": version_id} if version_id else {})
+
+
+def _md5(data: bytearray) -> bytes:
+    return hashlib.md5(data, usedforsecurity=False).digest()

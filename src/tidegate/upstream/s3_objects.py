@@ -11,16 +11,19 @@ from xml.etree.ElementTree import Element
 import msgspec
 
 from tidegate import checksums, errors
+from tidegate.model import FULL_OBJECT, NULL_VERSION
 from tidegate.upstream import documents, keys, times
-from tidegate.upstream.abc import HEADERS, Entry, RemoteObject
+from tidegate.upstream.abc import HEADERS, Entry, RemoteObject, Removed
 from tidegate.upstream.download import Check, checks
 from tidegate.upstream.wire import Answer
 
 _METADATA: Final = "x-amz-meta-"
+_MD5: Final = re.compile("[0-9a-f]{32}")
 # What XML cannot have, not even as a reference.
 _CONTROL: Final = re.compile(
     rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|&#(?:x0*(?:[0-8bcef]|1[0-9a-f])|0*(?:[0-8]|1[124-9]|2\d|3[01]));", re.IGNORECASE
 )
+METHOD_NOT_ALLOWED: Final = 405  # what S3 says of a delete marker that was named
 # With these an ETag is no MD5, though it looks like one.
 _ENCRYPTED: Final = frozenset({"aws:kms", "aws:kms:dsse"})
 
@@ -67,6 +70,13 @@ def describing(headers: Mapping[str, str], metadata: Mapping[str, str]) -> dict[
     }
 
 
+def check_stored(uri: str, key: str, answer: Answer, md5: str) -> None:
+    """Raises ``RemoteUnavailable`` where the remote says by its ETag that it has stored other bytes than were sent."""
+    etag = etag_of(answer)
+    if _MD5.fullmatch(etag) and etag != md5 and _has_md5(answer.headers):
+        raise errors.RemoteUnavailable(f"{uri}: the remote has stored something else than it was sent", Key=key)
+
+
 def described(key: str, answer: Answer, size: int) -> RemoteObject:
     """What an answer's head says of an object. The checksums of a range's answer may be a part's, so they are left."""
     headers = answer.headers
@@ -78,15 +88,17 @@ def described(key: str, answer: Answer, size: int) -> RemoteObject:
         algorithm.name: headers[algorithm.header]
         for algorithm in checksums.ALGORITHMS.values()
         if answer.status != 206
+        # moto's answers to HEAD have the checksum of the parts' checksums, and do not say so.
+        and ("-" not in headers.get("etag", "") or headers.get("x-amz-checksum-type", "") == FULL_OBJECT)
         and "-" not in headers.get(algorithm.header, "-")  # with one, it is a checksum of the parts' checksums
     }
-    version_id = headers.get("x-amz-version-id", "")
+    version_id = version_of(answer)
     return RemoteObject(
         key,
         size,
         headers.get("etag", "").strip('"'),
         times.from_http(headers.get("last-modified", "")),
-        "" if version_id == "null" else version_id,
+        "" if version_id == NULL_VERSION else version_id,
         {name: headers[name] for name in HEADERS if name in headers},
         metadata,
         sums,
@@ -94,13 +106,45 @@ def described(key: str, answer: Answer, size: int) -> RemoteObject:
     )
 
 
+def version_of(answer: Answer) -> str:
+    """The version that an answer is about, which may be ``null``; empty where the remote names none."""
+    return answer.headers.get("x-amz-version-id", "")
+
+
+def described_version(uri: str, key: str, version_id: str, answer: Answer, size: int) -> RemoteObject:
+    """As ``described``, of the version that was asked for. Raises ``NotImplementedByServer`` where the answer tells of
+    another: a remote that does not know versions sends the object of the key.
+    """
+    if (version_of(answer) or NULL_VERSION) != version_id:
+        raise errors.NotImplementedByServer(f"{uri}: the remote does not know objects by the ids of their versions")
+    return msgspec.structs.replace(described(key, answer, size), version_id=version_id)
+
+
+def removed(answer: Answer) -> Removed:
+    """What an answer says of a delete."""
+    return Removed(version_of(answer), answer.headers.get("x-amz-delete-marker") == "true")
+
+
+def of_version(error: errors.Error, key: str, version_id: str, answer: Answer) -> errors.Error:
+    """What a refusal means where a version was asked for: a HEAD has no words for it."""
+    if answer.status == METHOD_NOT_ALLOWED and answer.headers.get("x-amz-delete-marker") == "true":
+        return errors.NamedDeleteMarker(version_id=version_id)
+    if version_id and isinstance(error, (errors.NoSuchKey, errors.NoSuchVersion)):
+        return errors.NoSuchVersion(Key=key, VersionId=version_id)
+    return error
+
+
 def promises(remote: RemoteObject, headers: Mapping[str, str]) -> tuple[Check, ...]:
     """What all of an object can be held against: its ETag too, unless that is known to be no MD5."""
-    is_plain = (
+    return checks(remote, etag_is_md5=_has_md5(headers))
+
+
+def _has_md5(headers: Mapping[str, str]) -> bool:
+    """Whether an ETag that looks like an MD5 is one."""
+    return (
         headers.get("x-amz-server-side-encryption", "") not in _ENCRYPTED
         and "x-amz-server-side-encryption-customer-algorithm" not in headers
     )
-    return checks(remote, etag_is_md5=is_plain)
 
 
 def written(

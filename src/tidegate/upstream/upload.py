@@ -138,6 +138,10 @@ def joined(etags: Sequence[str]) -> str:
     return f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(etags)}"
 
 
+# A remote that answers takes a fraction of that to forget an upload; what it keeps costs its owner a little.
+FINISH_SECONDS: Final = 2.0
+
+
 class Endings:
     """Clean-ups that are done to their end, though who began them may go away."""
 
@@ -153,8 +157,12 @@ class Endings:
             await asyncio.shield(task)
 
     async def finish(self) -> None:
-        """Waits for all that is under way."""
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        """Waits for what is under way, but not long: the server is ending."""
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=FINISH_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
 
 async def send_parts(

@@ -16,7 +16,7 @@ import msgspec
 from tidegate import checksums, errors
 from tidegate.model import EMPTY
 from tidegate.upstream import keys, times
-from tidegate.upstream.abc import HEADERS, Page, Piece, RemoteObject
+from tidegate.upstream.abc import HEADERS, Page, Piece, RemoteObject, Removed
 from tidegate.upstream.download import Check, asked, checks, download, size_of
 from tidegate.upstream.faults import Refusal, fault
 from tidegate.upstream.wire import PATIENCE, Answer, Origin, Patience, Request, Wire, encode, origin
@@ -95,12 +95,13 @@ class WebOrigin:
         headers: Mapping[str, str] = EMPTY,  # noqa: ARG002
         metadata: Mapping[str, str] = EMPTY,  # noqa: ARG002
         digest: tuple[str, str] | None = None,  # noqa: ARG002
+        tags: Mapping[str, str] = EMPTY,  # noqa: ARG002
         if_match: str | None = None,  # noqa: ARG002
         if_none_match: bool = False,  # noqa: ARG002
     ) -> RemoteObject:
         raise self._read_only(key)
 
-    async def delete(self, key: str) -> None:
+    async def delete(self, key: str, *, if_match: str | None = None) -> Removed:  # noqa: ARG002
         raise self._read_only(key)
 
     async def copy(

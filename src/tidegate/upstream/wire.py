@@ -2,7 +2,7 @@
 
 urllib3 speaks HTTP, in threads: at most ``CONCURRENT`` requests of an upstream are under way, each in a thread while
 something is sent or awaited, in none while our reader is busy. Request bodies are in memory (an object, or a part of
-one, of some MiB), so that any of them can be sent again.
+one, of some MiB) or a ``Feed``, so that any of them can be sent again.
 
 Redirects are never followed here: a request is signed for one host, and goes to that host or nowhere. URLs may have
 signatures in them, so no error of ours shows one, nor what urllib3 says of it.
@@ -17,6 +17,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from functools import lru_cache
 from typing import Final, TypeAlias, TypeVar
 from urllib.parse import quote, urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
@@ -27,6 +28,10 @@ from urllib3 import exceptions
 
 from tidegate import errors
 from tidegate.model import EMPTY
+from tidegate.telemetry.remotes import meter_of
+from tidegate.upstream.ending import GivenUpError, Waits
+from tidegate.upstream.feed import Feed, Feeding
+from tidegate.upstream.sockets import Sockets
 
 T = TypeVar("T")
 
@@ -38,6 +43,8 @@ CONCURRENT: Final = 64
 PIECE: Final = 256 * 1024
 # A reader waits this long for a piece to fill up after its first byte came.
 FILL_SECONDS: Final = 0.005
+# What may be watched on the event loop: a thread's turn costs more than a checksum of so little.
+_LITTLE: Final = 16 * 1024
 # Answers that are documents: a page of 5,000 names of 1 KiB, twice escaped, is 20 MiB.
 MAX_DOCUMENT: Final = 32 * 1024 * 1024
 MAX_REFUSAL: Final = 64 * 1024
@@ -90,9 +97,10 @@ class Origin(msgspec.Struct, frozen=True):
 class Request(msgspec.Struct, frozen=True):
     """A request, complete but for what a signature adds.
 
-    ``path`` is percent-encoded and sent as it is; ``query`` is not yet encoded; header names are lower-case.
-    ``repeats`` says whether it may be sent again where it is not known if the remote has acted on it. ``is_long``
-    asks for ``Patience.long``; ``is_stream`` for an answer whose body is read in pieces.
+    ``path`` is percent-encoded and sent as it is; ``query`` is not yet encoded, and ``raw_query`` in its place is sent
+    as it is; header names are lower-case. ``feed`` is a body in place of ``body``. ``repeats`` says whether it may be
+    sent again where it is not known if the remote has acted on it. ``is_long`` asks for ``Patience.long``;
+    ``is_stream`` for an answer whose body is read in pieces.
     """
 
     method: str
@@ -104,6 +112,8 @@ class Request(msgspec.Struct, frozen=True):
     repeats: bool = True
     is_long: bool = False
     is_stream: bool = False
+    raw_query: str = ""
+    feed: Feed | None = None
 
     def __repr__(self) -> str:  # headers and query have signatures in them
         return f"Request({self.method!r}, {self.path!r})"
@@ -111,7 +121,7 @@ class Request(msgspec.Struct, frozen=True):
     @property
     def target(self) -> str:
         """Path and query as they are sent."""
-        query = "&".join(f"{encode(name)}={encode(value)}" for name, value in self.query)
+        query = self.raw_query or "&".join(f"{encode(name)}={encode(value)}" for name, value in self.query)
         path = self.origin.path + self.path
         return f"{path}?{query}" if query else path
 
@@ -130,6 +140,9 @@ class Answer(msgspec.Struct, frozen=True):
     attempts: int = 1
 
 
+# An answer, and what has come of its body.
+_Begun: TypeAlias = tuple[urllib3.BaseHTTPResponse, bytes]
+
 Sign: TypeAlias = Callable[[Request], Awaitable[Request]]
 
 
@@ -138,6 +151,7 @@ def encode(text: str, safe: str = "") -> str:
     return quote(text, safe=_UNRESERVED + safe, errors="strict")
 
 
+@lru_cache(maxsize=256)
 def origin(url: str) -> Origin:
     """The origin that a URL names. Raises ``InvalidArgument`` for one that is none, without repeating it."""
     try:
@@ -158,15 +172,20 @@ async def unsigned(request: Request) -> Request:
 
 
 class Wire:
-    """Connections to a remote. ``uri`` names it in errors; proxies and certificates are the environment's."""
+    """Connections to a remote. ``uri`` names it in errors; proxies and certificates are the environment's. ``meter``
+    counts what goes over them.
+    """
 
     def __init__(self, uri: str, environment: Mapping[str, str], patience: Patience = PATIENCE) -> None:
         self.uri = uri
         self.patience = patience
+        self.meter = meter_of(uri)
         self._environment = environment
         self._places = asyncio.Semaphore(CONCURRENT)
         self._threads = ThreadPoolExecutor(CONCURRENT, thread_name_prefix="upstream")
         self._managers: dict[str, urllib3.PoolManager] = {}
+        self._sockets = Sockets()
+        self._waits = Waits()
 
     async def send(self, request: Request, sign: Sign = unsigned) -> Answer:
         """The answer to a request, whatever its status; an error's body is read in any case.
@@ -183,7 +202,7 @@ class Wire:
                 answer = await self._once(signed)
             except LostError as lost:
                 sent += lost.is_sent
-                if is_last or (lost.is_sent and not request.repeats):
+                if is_last or self._waits.is_given_up or (lost.is_sent and not request.repeats):
                     raise errors.RemoteUnavailable(f"{self.uri}: {lost}") from None
                 logger.debug("%s: %s: trying again", self.uri, lost)
             else:
@@ -199,9 +218,10 @@ class Wire:
         raise AssertionError("the last attempt returns or raises")
 
     async def close(self) -> None:
-        """Ends all connections that are idle; others end with what is under way on them."""
+        """Ends all connections, and what is under way on them. One that is being made ends when it is."""
         for manager in self._managers.values():
             manager.clear()
+        self._sockets.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _once(self, request: Request) -> Answer:
@@ -209,18 +229,27 @@ class Wire:
             async with asyncio.timeout(self.patience.place):
                 await self._places.acquire()
         except TimeoutError:
+            self.meter.fail("no-place")
             raise errors.SlowDown(f"{self.uri}: too many requests to the remote are waiting") from None
         stream: Stream | None = None
+        self.meter.request(request.method)
+        began = time.monotonic()
         try:
-            response = await self._run(lambda: self._open(request), _discard)
-            stream = Stream(self, response)
+            response, first = await self._exchange(request)
+            stream = Stream(self, response, first)
             status = response.status
+            # With a body it is our own upload, and with a long one the remote's own work, that takes the time.
+            written = len(request.body) if request.feed is None else request.feed.size
+            first_byte = None if written or request.is_long else time.monotonic() - began
+            self.meter.answer(status, written, first_byte)
             headers = {name.lower(): value for name, value in response.headers.itermerged()}
             if request.is_stream and status < 300:
                 return Answer(status, headers, stream=stream)
             limit = MAX_DOCUMENT if status < 300 else MAX_REFUSAL
             body = await stream.whole(limit, must_fit=status < 300)
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, LostError):
+                self.meter.fail("lost" if error.is_sent else "unreachable")
             if stream is None:
                 self._places.release()
             else:
@@ -229,17 +258,41 @@ class Wire:
         await stream.close()
         return Answer(status, headers, body)
 
-    def _open(self, request: Request) -> urllib3.BaseHTTPResponse:
-        """Sends a request and reads its answer's head. Runs in a thread."""
+    async def _exchange(self, request: Request) -> _Begun:
+        """Sends a request and reads its answer's head, and the first bytes of a stream: they mostly come with it."""
+        if request.feed is None:
+            is_patient = bool(request.body) or request.is_long
+            return await self._run(lambda: self._begin(request), _discard_begun, is_patient=is_patient)
+        feeding = Feeding(request.feed)
+        try:
+            return await self._run(lambda: self._begin(request, feeding), _discard_begun, is_patient=True)
+        finally:
+            await feeding.close()
+
+    def _begin(self, request: Request, feeding: Feeding | None = None) -> _Begun:
+        """As ``_exchange``, in a thread."""
+        response = self._open(request, feeding)
+        if not request.is_stream or response.status >= 300:
+            return response, b""
+        try:
+            return response, _fill(response, 0.0, None)
+        except BaseException:
+            _discard(response)
+            raise
+
+    def _open(self, request: Request, feeding: Feeding | None = None) -> urllib3.BaseHTTPResponse:
+        """Sends a request and reads its answer's head."""
         waits = self.patience.long if request.is_long else self.patience.read
         address = request.origin
         headers = {"host": address.authority, "accept-encoding": "identity", "user-agent": "tidegate"}
+        if request.feed is not None:
+            headers["content-length"] = str(request.feed.size)
         pool = self._manager(address).connection_from_host(address.host, address.port, address.scheme)
         try:
             return pool.urlopen(
                 request.method,
                 request.target,
-                body=request.body or None,  # type: ignore[arg-type] # any buffer will do
+                body=feeding or request.body or None,  # type: ignore[arg-type] # any buffer will do, and any iterable
                 headers=headers | dict(request.headers),
                 retries=False,
                 redirect=False,
@@ -253,10 +306,12 @@ class Wire:
 
     def _manager(self, address: Origin) -> urllib3.PoolManager:
         """The connections to use, through the environment's proxy where it names one for HTTPS."""
-        variables = {name.lower(): value for name, value in self._environment.items()}
-        proxy = variables.get("https_proxy", "") if address.scheme == "https" else ""
-        if proxy and proxy_bypass_environment(address.authority, {"no": variables.get("no_proxy", "")}):
-            proxy = ""
+        proxy = ""
+        if address.scheme == "https":
+            variables = {name.lower(): value for name, value in self._environment.items()}
+            proxy = variables.get("https_proxy", "")
+            if proxy and proxy_bypass_environment(address.authority, {"no": variables.get("no_proxy", "")}):
+                proxy = ""
         manager = self._managers.get(proxy)
         if manager is None:
             bundle = self._environment.get("AWS_CA_BUNDLE") or None
@@ -264,35 +319,48 @@ class Wire:
                 manager = urllib3.proxy_from_url(proxy, maxsize=CONCURRENT, blocksize=_BLOCK, ca_certs=bundle)
             else:
                 manager = urllib3.PoolManager(maxsize=CONCURRENT, blocksize=_BLOCK, ca_certs=bundle)
+            manager.pool_classes_by_scheme = self._sockets.pools()
             manager = self._managers.setdefault(proxy, manager)
         return manager
 
-    async def _run(self, function: Callable[[], T], abandon: Callable[[T], None]) -> T:
-        """What a function returns in a thread; if nobody waits for it any longer, it is given to ``abandon``."""
+    async def _run(self, function: Callable[[], T], abandon: Callable[[T], None], *, is_patient: bool = False) -> T:
+        """What a function returns in a thread; if nobody waits for it any longer, it is given to ``abandon``.
+
+        ``is_patient`` is as for ``Waits``. Raises ``LostError`` where the server ends before.
+        """
+        if self._waits.is_given_up:
+            raise errors.RemoteUnavailable(f"{self.uri}: the server is ending")
         try:
             future = self._threads.submit(function)
         except RuntimeError:
             raise errors.RemoteUnavailable(f"{self.uri}: the connection was closed") from None
         try:
-            return await asyncio.wrap_future(future)
-        except asyncio.CancelledError:
+            return await self._waits.wait(asyncio.wrap_future(future), is_patient=is_patient)
+        except (asyncio.CancelledError, GivenUpError) as error:
 
             def clean(done: Future[T]) -> None:
                 if not done.cancelled() and done.exception() is None:
                     abandon(done.result())
 
             future.add_done_callback(clean)
+            if isinstance(error, GivenUpError):
+                raise LostError("the remote is silent, and the server is ending") from None
             raise
 
 
 class Stream:
     """The body of an answer. It holds a place until it is closed."""
 
-    def __init__(self, wire: Wire, response: urllib3.BaseHTTPResponse) -> None:
+    def __init__(self, wire: Wire, response: urllib3.BaseHTTPResponse, first: bytes) -> None:
         self._wire = wire
         self._response = response
         self._is_open = True
-        self._has_begun = False
+        self._first = first  # what has come of the body, and was not asked for yet
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all that was announced has been read: then nothing else can come."""
+        return not self._first and getattr(self._response, "length_remaining", None) == 0
 
     async def read(self, watch: Callable[[bytes], None] | None = None) -> bytes:
         """The next piece, empty at the end. ``watch`` sees it first, in the thread that reads.
@@ -300,17 +368,24 @@ class Stream:
         Raises ``RemoteUnavailable`` where the body breaks off or stalls; the end may be an early one if it did so
         before, which is for the caller to know.
         """
-        response, patience = self._response, FILL_SECONDS if self._has_begun else 0.0
-        self._has_begun = True
+        response, first = self._response, self._first
+        self._first = b""
+
+        def read() -> bytes:
+            if not first:
+                return _fill(response, FILL_SECONDS, watch)
+            if watch is not None:
+                watch(first)
+            return first
+
         try:
-            return await self._wire._run(lambda: _fill(response, patience, watch), _ignore)  # noqa: SLF001 - one machine
+            is_here = first and (watch is None or len(first) <= _LITTLE)
+            piece = read() if is_here else await self._run(read)
+            self._wire.meter.arrive(len(piece))
         except LostError as lost:
+            self._wire.meter.fail("lost")
             raise errors.RemoteUnavailable(f"{self._wire.uri}: {lost}") from None
-        except asyncio.CancelledError:
-            # Wakes the thread, which may be waiting for bytes.
-            with suppress(ValueError, RuntimeError, OSError):
-                response.shutdown()
-            raise
+        return piece
 
     async def whole(self, limit: int, *, must_fit: bool) -> bytes:
         """All of it, up to a limit. Raises ``LostError``."""
@@ -325,7 +400,19 @@ class Stream:
                 raise errors.RemoteDamaged(f"{self._wire.uri}: the remote's answer is longer than {limit} bytes")
             return b"".join(pieces)
 
-        return await self._wire._run(run, _ignore)  # noqa: SLF001 - one machine in two classes
+        document = await self._run(run)
+        self._wire.meter.arrive(len(document))
+        return document
+
+    async def _run(self, function: Callable[[], bytes]) -> bytes:
+        """What a thread reads."""
+        try:
+            return await self._wire._run(function, _ignore)  # noqa: SLF001 - one machine in two classes
+        except (LostError, asyncio.CancelledError):
+            # Wakes the thread, which may be waiting for bytes, and holds what it takes to close the answer.
+            with suppress(ValueError, RuntimeError, OSError):
+                self._response.shutdown()
+            raise
 
     async def close(self) -> None:
         """Gives the place back. A connection whose body was read to its end serves the next request."""
@@ -397,6 +484,10 @@ def _fill(
 
 def _discard(response: urllib3.BaseHTTPResponse) -> None:
     response.close()
+
+
+def _discard_begun(begun: _Begun) -> None:
+    begun[0].close()
 
 
 def _ignore(_: object) -> None:

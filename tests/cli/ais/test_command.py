@@ -12,6 +12,7 @@ import pytest
 from tests.certificates import write_certificate
 from tests.cli.ais.command import Ais, environment, install
 from tidegate.cli.ais import client
+from tidegate.cli.failures import Failure
 from tidegate.testing import serve
 
 
@@ -189,12 +190,12 @@ def test_tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept.write_text('{"token": "kept"}', encoding="utf-8")
     assert client.token() == "kept"
     monkeypatch.setenv("AIS_AUTHN_TOKEN_FILE", str(tmp_path / "other"))
-    with pytest.raises(client.Failure, match="no token"):
+    with pytest.raises(Failure, match="no token"):
         client.token()
     (tmp_path / "other").write_text("plain\n", encoding="utf-8")
     assert client.token() == "plain"
     (tmp_path / "other").write_text("{broken", encoding="utf-8")
-    with pytest.raises(client.Failure, match="holds no token"):
+    with pytest.raises(Failure, match="holds no token"):
         client.token()
     monkeypatch.setenv("AIS_AUTHN_TOKEN", "given")
     assert client.token() == "given"

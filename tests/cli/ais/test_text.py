@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate import errors
+from tidegate.cli import values
 from tidegate.cli.ais import text
 
 
@@ -41,32 +41,16 @@ def test_sizes_in_other_units() -> None:
     assert text.size(10_689, "raw") == "10689"
 
 
-@pytest.mark.parametrize(
-    ("given", "bytes"),
-    [("10", 10), ("0", 0), ("1KiB", 1024), ("1kb", 1000), ("1.5MiB", 1_572_864), ("2G", 2_000_000_000), (" 7B ", 7)],
-)
-def test_sizes_are_read(given: str, bytes: int) -> None:
-    """Sizes are written as people write them."""
-    assert text.parse_size(given) == bytes
-
-
-@pytest.mark.parametrize("given", ["", "x", "-1", "1iB", "1 2", "1e3", "KiB"])
-def test_no_sizes_are_refused(given: str) -> None:
-    """What is no size is said to be none."""
-    with pytest.raises(errors.InvalidArgument, match="invalid size"):
-        text.parse_size(given)
-
-
 @given(st.integers(0, 2**63))
 def test_raw_sizes_are_read_as_they_are_shown(number: int) -> None:
     """A number of bytes survives being shown and read."""
-    assert text.parse_size(text.size(number, "raw")) == number
+    assert values.parse_size(text.size(number, "raw")) == number
 
 
 @given(st.integers(0, 2**62))
 def test_shown_sizes_are_close(number: int) -> None:
     """A shown size is right to two decimals of its unit."""
-    assert abs(text.parse_size(text.size(number)) - number) <= max(number * 0.006, 1)
+    assert abs(values.parse_size(text.size(number)) - number) <= max(number * 0.006, 1)
 
 
 @pytest.mark.parametrize(
@@ -75,21 +59,6 @@ def test_shown_sizes_are_close(number: int) -> None:
 def test_durations(seconds: float, shown: str) -> None:
     """Time spans are short."""
     assert text.duration(seconds) == shown
-
-
-@pytest.mark.parametrize(
-    ("given", "seconds"), [("10s", 10), ("1h30m", 5400), ("250ms", 0.25), ("7", 7), ("1m1.5s", 61.5)]
-)
-def test_durations_are_read(given: str, seconds: float) -> None:
-    """Time spans are read as Go writes them; a mere number is seconds."""
-    assert text.parse_duration(given) == pytest.approx(seconds)
-
-
-@pytest.mark.parametrize("given", ["", "x", "10x", "1h-"])
-def test_no_durations_are_refused(given: str) -> None:
-    """What is no time span is said to be none."""
-    with pytest.raises(errors.InvalidArgument, match="invalid duration"):
-        text.parse_duration(given)
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ import pytest
 
 from tests.cli.ais.command import _MAIN, Ais, environment
 from tidegate import checksums
-from tidegate.cli.ais import progress
-from tidegate.cli.ais.client import Failure
+from tidegate.cli import progress
+from tidegate.cli.failures import Failure
 
 MIB = 1024 * 1024
 
@@ -231,7 +231,7 @@ def test_no_progress_in_a_pipe(ais: Ais, bucket: str) -> None:
 def test_progress_on_a_terminal(ais: Ais, bucket: str) -> None:
     """Work that takes its time has a bar, which is gone when it is done; --no-progress does without."""
     (ais.folder / "file").write_bytes(bytes(8 * MIB))
-    slowly = "from tidegate.cli.ais import progress; progress.SHOW_AFTER_SECONDS = 0"
+    slowly = "from tidegate.cli import progress; progress.SHOW_AFTER_SECONDS = 0"
     shown = ais.on_terminal("put", "file", bucket, before=slowly).output
     assert "/8.0 MiB" in shown
     assert shown.rstrip().endswith(f'PUT "file" => {bucket}/file')

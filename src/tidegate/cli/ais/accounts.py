@@ -10,8 +10,9 @@ import typer
 
 from tidegate import access
 from tidegate.access import CLUSTER_READ_ONLY
+from tidegate.cli import say
 from tidegate.cli.ais import client as connection
-from tidegate.cli.ais import say, text
+from tidegate.cli.ais import text
 from tidegate.cli.ais.authn import (
     ClusterOption,
     PasswordOption,
@@ -25,9 +26,10 @@ from tidegate.cli.ais.authn import (
     read_password,
     spelt,
 )
-from tidegate.cli.ais.client import Client, Failure
 from tidegate.cli.ais.grammar import JsonOption, NoHeaderOption, YesOption
 from tidegate.cli.ais.uris import bucket_of
+from tidegate.cli.failures import Failure
+from tidegate.cli.transport import Client
 
 # Given on the command line these mean a role for buckets; for a whole cluster they also let one find the buckets.
 _FOR_BUCKETS: Final = frozenset({"ro", "rw"})
@@ -240,7 +242,7 @@ def set_config(
 
 
 def _admin() -> Client:
-    return Client(authn_url(), connection.token())
+    return connection.client_of(authn_url(), connection.token())
 
 
 def _rules(permissions: Sequence[str], cluster: str, bucket: str) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""The commands of ``ais``, put together; and one place where whatever goes wrong becomes a line and an exit code.
+"""The commands of ``ais``, put together.
 
 A command is a function in the module of what it is about, and stands here under every name that AIStore gives it.
 """
@@ -6,13 +6,14 @@ A command is a function in the module of what it is about, and stands here under
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 
-from tidegate import __version__, errors
+from tidegate import __version__
+from tidegate.cli import running
 from tidegate.cli.ais import (
     auth,
     buckets,
@@ -25,13 +26,8 @@ from tidegate.cli.ais import (
     objects,
     properties,
     putting,
-    say,
 )
-from tidegate.cli.ais.client import Failure
 from tidegate.cli.ais.grammar import UNNAMED, Group, group
-
-FAILED = 1
-INTERRUPTED = 130
 
 app = typer.Typer(
     help="AIStore's command line. The server's address is taken from AIS_ENDPOINT (default: localhost:8080).",
@@ -149,35 +145,5 @@ def _ais(
 
 def run() -> int:
     """Runs the command line of this process; its exit code."""
-    return completion.complete_in_bash(_run, os.environ) if completion.is_for_bash(os.environ) else _run()
-
-
-def _run() -> int:
-    """Runs a command. What goes wrong for a reason that its user can understand is told, and nothing else is caught."""
-    try:
-        code = app(prog_name="ais", standalone_mode=False)
-        sys.stdout.flush()
-    except (Failure, errors.Error) as error:
-        say.error(error.message, getattr(error, "hint", ""))
-    except typer.TyperException as error:
-        say.error(*_explained(error))
-    except (typer.Abort, KeyboardInterrupt):
-        return INTERRUPTED
-    except BrokenPipeError:  # whoever read has read enough; nothing may be flushed to them on the way out
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        say.error(f"{error.filename}: {error.strerror}" if error.filename else str(error))
-    except SystemExit as ended:
-        return ended.code if isinstance(ended.code, int) else FAILED
-    else:
-        return code if isinstance(code, int) else 0
-    return FAILED
-
-
-def _explained(error: typer.TyperException) -> tuple[str, str]:
-    """What is wrong with how a command was called, and what may have been meant."""
-    if meant := getattr(error, "possibilities", None):
-        return error.message, f"Did you mean {' or '.join(sorted(meant))}?"
-    context = getattr(error, "ctx", None)
-    hint = f"{context.command_path.replace(f' {UNNAMED}', '')} --help tells how it is used" if context else ""
-    return error.format_message(), hint
+    command = partial(running.run, app, "ais", unnamed=UNNAMED)
+    return completion.complete_in_bash(command, os.environ) if completion.is_for_bash(os.environ) else command()

@@ -20,10 +20,12 @@ from tidegate import access
 from tidegate.access import EVERYTHING, Access
 from tidegate.cli.ais import client as connection
 from tidegate.cli.ais import text
-from tidegate.cli.ais.client import Client, Failure
+from tidegate.cli.failures import Failure
+from tidegate.cli.transport import Client
 from tidegate.names import SCHEMES, BucketName
 
 NANOSECONDS: Final = 1_000_000_000
+ROBOTS: Final = "tgr_"  # what tokens of robots begin with: they are no JSON
 
 PasswordOption = Annotated[
     str | None,
@@ -158,6 +160,8 @@ def read_password(given: str | None) -> str:
 
 def claims_of(token: str) -> Claims:
     """What a token says of itself. Raises ``Failure``."""
+    if token.startswith(ROBOTS):
+        raise Failure("a robot's token says nothing of itself: the server knows", "pachctl auth whoami")
     try:
         payload = token.split(".")[1]
         return msgspec.json.decode(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)), type=Claims)

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from tidegate import errors
-from tidegate.cli.ais import assignments, calls, jobs, objects, say, selection, text
-from tidegate.cli.ais.client import Client, Refused, connect
+from tidegate.cli import say
+from tidegate.cli.ais import assignments, calls, jobs, objects, selection, text
+from tidegate.cli.ais.client import connect
 from tidegate.cli.ais.completion import complete_buckets
 from tidegate.cli.ais.grammar import (
     BucketArgument,
@@ -25,6 +26,8 @@ from tidegate.cli.ais.grammar import (
     YesOption,
 )
 from tidegate.cli.ais.uris import bucket_of, split
+from tidegate.cli.failures import Refused
+from tidegate.cli.transport import Client
 from tidegate.names import BucketName, split_uri
 from tidegate.properties import nest
 

@@ -12,8 +12,10 @@ from typing import Final
 import msgspec
 from urllib3 import HTTPHeaderDict
 
-from tidegate.cli.ais.client import MSGPACK, Body, Client, Failure, bucket_path, decode, object_path
+from tidegate.cli.ais.client import bucket_path, object_path
 from tidegate.cli.ais.shapes import Bucket, Job, Map, Page, Summary
+from tidegate.cli.failures import Failure
+from tidegate.cli.transport import MSGPACK, Body, Client
 from tidegate.names import BucketName
 
 BUCKETS: Final = "/v1/buckets"
@@ -73,7 +75,7 @@ def buckets(
         query["namespace"] = f"@#{namespace}"
     answer = client.request("GET", BUCKETS, query=query, action={"action": "list"}, timeout=timeout)
     return sorted(
-        (each.identity for each in decode(answer, list[Bucket])),
+        (each.identity for each in client.decode(answer, list[Bucket])),
         key=lambda bucket: (bucket.is_remote, bucket.provider, bucket.namespace, bucket.name),
     )
 
@@ -147,7 +149,7 @@ def pages(
             action={"action": "list", "value": value},
             headers={"Accept": MSGPACK},
         )
-        page = decode(answer, Page)
+        page = client.decode(answer, Page)
         yield page
         if not page.token:
             return
@@ -163,7 +165,7 @@ def summaries(client: Client, bucket: BucketName | None, provider: str = "", pre
         if answer.status == ACCEPTED and not value["uuid"]:
             value["uuid"] = _text(answer.data)
         elif answer.status not in {ACCEPTED, PARTIAL}:
-            return decode(answer, list[Summary])
+            return client.decode(answer, list[Summary])
         time.sleep(pause)
     raise AssertionError
 
@@ -237,7 +239,7 @@ def object_query(bucket: BucketName, **more: str) -> dict[str, str]:
 def configuration(client: Client) -> dict[str, object]:
     """The tree of the configuration."""
     answer = client.request("GET", CLUSTER, query={"what": "cluster_config"})
-    return decode(answer, dict[str, object])
+    return client.decode(answer, dict[str, object])
 
 
 class _Restart(msgspec.Struct):
@@ -249,18 +251,18 @@ class _Restart(msgspec.Struct):
 def set_configuration(client: Client, changes: Mapping[str, object]) -> list[str]:
     """Changes the configuration, given as a partial tree. What takes effect when the server starts again."""
     answer = client.request("PUT", CLUSTER, action={"action": "set-config", "value": changes})
-    return decode(answer, _Restart).restart if answer.data else []
+    return client.decode(answer, _Restart).restart if answer.data else []
 
 
 def reset_configuration(client: Client) -> list[str]:
     """Back to the defaults. What takes effect when the server starts again."""
     answer = client.request("PUT", CLUSTER, action={"action": "reset-config"})
-    return decode(answer, _Restart).restart if answer.data else []
+    return client.decode(answer, _Restart).restart if answer.data else []
 
 
 def cluster_map(client: Client) -> Map:
     """Who makes up the cluster."""
-    return decode(client.request("GET", DAEMON, query={"what": "smap"}), Map)
+    return client.decode(client.request("GET", DAEMON, query={"what": "smap"}), Map)
 
 
 # --- jobs ------------------------------------------------------------------------------------------------------------
@@ -286,7 +288,7 @@ def jobs(client: Client, id: str = "", kind: str = "", timeout: float | None = N
     wanted = _job_arguments(id, kind, None)
     answer = client.request("GET", CLUSTER, query={"what": "qryxstats"}, action=wanted, timeout=timeout)
     return sorted(
-        ((node, job) for node, jobs in decode(answer, dict[str, list[Job]]).items() for job in jobs),
+        ((node, job) for node, jobs in client.decode(answer, dict[str, list[Job]]).items() for job in jobs),
         key=lambda pair: (pair[1].start, pair[1].id),
     )
 

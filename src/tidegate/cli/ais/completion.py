@@ -22,12 +22,13 @@ def complete_buckets(incomplete: str) -> list[str]:
     """The buckets whose URI begins so."""
     from tidegate import errors
     from tidegate.cli.ais import calls, client
+    from tidegate.cli.failures import Failure
     from tidegate.names import provider_of
 
     try:
         scheme = incomplete.partition(":")[0] if ":" in incomplete else ""
         found = calls.buckets(client.connect(), provider_of(scheme) if scheme else "", timeout=_SECONDS)
-    except (client.Failure, errors.Error):
+    except (Failure, errors.Error):
         return []
     uris = [bucket.uri for bucket in found]
     if scheme:  # as it was spelt: aws:// for s3://
@@ -38,10 +39,11 @@ def complete_buckets(incomplete: str) -> list[str]:
 def complete_jobs(incomplete: str) -> list[str]:
     """The ids of jobs that run."""
     from tidegate.cli.ais import calls, client
+    from tidegate.cli.failures import Failure
 
     try:
         found = calls.jobs(client.connect(), timeout=_SECONDS)
-    except client.Failure:
+    except Failure:
         return []
     return [job.id for _, job in found if not job.is_over and job.id.startswith(incomplete)]
 

@@ -6,10 +6,13 @@ from typing import Annotated
 
 import typer
 
-from tidegate.cli.ais import assignments, calls, compact, say, text
+from tidegate.cli import say
+from tidegate.cli.ais import assignments, calls, compact, text
 from tidegate.cli.ais import client as connection
-from tidegate.cli.ais.client import Client, Failure, Refused, connect
+from tidegate.cli.ais.client import connect
 from tidegate.cli.ais.grammar import JsonOption, NoHeaderOption, YesOption
+from tidegate.cli.failures import Failure, Refused
+from tidegate.cli.transport import Client
 from tidegate.properties import flatten, nest
 from tidegate.properties.change import is_absent
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tidegate.cli.ais.client import BLOCK, Failure
+from tidegate.cli.failures import Failure
+from tidegate.cli.transport import BLOCK
 
 if TYPE_CHECKING:
     from tidegate.checksums import Hasher

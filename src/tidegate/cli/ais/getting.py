@@ -5,11 +5,8 @@ A file is there when all of it is there: it is written beside its place, and tak
 
 from __future__ import annotations
 
-import itertools
-import os
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, BinaryIO, Final
@@ -18,8 +15,9 @@ import msgspec
 import typer
 
 from tidegate import errors
-from tidegate.cli.ais import calls, digests, progress, say, selection, shapes, text
-from tidegate.cli.ais.client import BLOCK, NOT_FOUND, Client, Failure, Refused, connect, object_path
+from tidegate.cli import progress, say, transfers, values
+from tidegate.cli.ais import calls, digests, selection, shapes, text
+from tidegate.cli.ais.client import connect, names_bucket, object_path
 from tidegate.cli.ais.grammar import (
     ListOption,
     ObjectArgument,
@@ -30,15 +28,15 @@ from tidegate.cli.ais.grammar import (
     WorkersOption,
     YesOption,
 )
-from tidegate.cli.ais.progress import Bar
 from tidegate.cli.ais.uris import object_of, split
+from tidegate.cli.failures import Failure, Refused
+from tidegate.cli.progress import Bar
+from tidegate.cli.transport import BLOCK, NOT_FOUND, Client
 from tidegate.names import BucketName
 
 STANDARD_OUTPUT: Final = "-"
 NOWHERE: Final = "/dev/null"
 WORKERS: Final = 8
-# Numbers of files that are being written.
-_parts = itertools.count()
 
 OffsetOption = Annotated[
     str, typer.Option("--offset", metavar="SIZE", help="Where to begin, in bytes or as 10KiB.", show_default=False)
@@ -136,7 +134,7 @@ def _read(offset: str, length: str, archpath: str, *, is_latest: bool, is_checke
         return Read(archpath=archpath, is_latest=is_latest, is_checked=is_checked)
     if is_checked:
         raise errors.InvalidArgument("--checksum is for whole objects, not for ranges")
-    first, count = text.parse_size(offset), text.parse_size(length)
+    first, count = values.parse_size(offset), values.parse_size(length)
     if not count:
         raise errors.InvalidArgument(f'invalid length "{length}": there is nothing to read')
     return Read(first, count, archpath, is_latest)
@@ -180,26 +178,8 @@ def _place(out: str, name: str) -> Path | None:
 
 def _save(client: Client, bucket: BucketName, key: str, read: Read, place: Path, bar: Bar) -> int:
     """Writes an object to a file; its size."""
-    if place.exists() and not place.is_file():  # a device, a pipe
-        with place.open("wb") as file:
-            return _copy(client, bucket, key, read, file, bar)
-    with _beside(place) as file:
+    with transfers.writing(place) as file:
         return _copy(client, bucket, key, read, file, bar)
-
-
-@contextmanager
-def _beside(place: Path) -> Iterator[BinaryIO]:
-    """A file that takes its place when it is whole, and is gone if it is not."""
-    if not place.parent.is_dir():
-        raise Failure(f'directory "{place.parent}" does not exist')
-    part = place.with_name(f".ais-{os.getpid()}-{next(_parts)}.part")
-    try:
-        with part.open("wb") as file:
-            yield file
-        part.replace(place)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
 
 
 def _copy(client: Client, bucket: BucketName, key: str, read: Read, file: BinaryIO, bar: Bar) -> int:
@@ -233,7 +213,7 @@ def _named(bucket: BucketName, key: str, *, is_archive: bool = False) -> Iterato
     try:
         yield
     except Refused as refused:
-        if refused.status == NOT_FOUND and not refused.names_bucket and not is_archive:
+        if refused.status == NOT_FOUND and not names_bucket(refused) and not is_archive:
             raise Failure(f'"{bucket.uri}/{key}" does not exist') from None
         raise
 
@@ -282,30 +262,14 @@ def _get_many(
     what = f"{len(chosen)} objects from {bucket.uri} to {directory} ({text.size(total, units)})"
     if not say.confirm(f"GET {what}?", yes=yes):
         return
-    failed = 0
-    with progress.bar("get", total, "bytes", wanted=shown) as bar, ThreadPoolExecutor(workers) as pool:
-        running = [(name, pool.submit(_save_below, client, bucket, name, directory, read, bar)) for name, _ in chosen]
-        try:
-            for name, future in running:
-                try:
-                    future.result()
-                except (Failure, OSError) as error:
-                    say.error(f"GET {name} from {bucket.uri}: {getattr(error, 'message', error)}")
-                    failed += 1
-        except KeyboardInterrupt:
-            bar.cancel()
-            pool.shutdown(cancel_futures=True)
-            raise
+    with progress.bar("get", total, "bytes", wanted=shown) as bar:
+
+        def save(name: str) -> None:
+            _save(client, bucket, name, read, transfers.place_below(directory, name), bar)
+
+        failed = transfers.many(
+            [name for name, _ in chosen], save, lambda name: f"GET {name} from {bucket.uri}", workers, bar
+        )
     if failed:
         raise Failure(f"{failed} of {len(chosen)} objects could not be gotten")
     print(f"GET {what}")
-
-
-def _save_below(client: Client, bucket: BucketName, name: str, directory: Path, read: Read, bar: Bar) -> None:
-    """Writes an object to the file of its name in a directory. What is above the directory cannot be named."""
-    parts = name.split("/")
-    if any(part in {"", ".", ".."} or "\0" in part for part in parts):
-        raise Failure("it has no name for a file below a directory")
-    place = directory.joinpath(*parts)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    _save(client, bucket, name, read, place, bar)

@@ -10,7 +10,8 @@ import typer
 from typer.core import TyperGroup
 
 from tidegate.cli.ais.completion import complete_buckets, complete_jobs
-from tidegate.cli.ais.text import Units, parse_duration
+from tidegate.cli.ais.text import Units
+from tidegate.cli.values import parse_duration
 
 if TYPE_CHECKING:
     # What typer's classes are typed with.

@@ -7,12 +7,15 @@ from typing import Annotated
 
 import typer
 
-from tidegate.cli.ais import calls, progress, say, text
-from tidegate.cli.ais.client import Client, Failure, connect
+from tidegate.cli import progress
+from tidegate.cli.ais import calls, text
+from tidegate.cli.ais.client import connect
 from tidegate.cli.ais.completion import complete_buckets
 from tidegate.cli.ais.grammar import JobArgument, JsonOption, NoHeaderOption, TimeoutOption, UnitsOption
 from tidegate.cli.ais.shapes import Job
 from tidegate.cli.ais.uris import bucket_of
+from tidegate.cli.failures import Failure
+from tidegate.cli.transport import Client
 
 # Kinds by the names that the native API has for them, where AIStore's commands say otherwise.
 _KINDS = {
@@ -130,7 +133,7 @@ def finish(client: Client, id: str, line: str, *, waits: bool, timeout: float | 
         print(f"{line}. Done.")
         return
     if not waits and timeout is None:
-        print(say.job_started(line, id))
+        print(started(line, id))
         return
     print(f"{line} ...", end=" ", flush=True)
     try:
@@ -140,6 +143,11 @@ def finish(client: Client, id: str, line: str, *, waits: bool, timeout: float | 
         print(flush=True)
         raise
     print("Done.")
+
+
+def started(what: str, id: str) -> str:
+    """The line for a job that goes on by itself."""
+    return f"{what}. To monitor the progress, run 'ais show job {id}'"
 
 
 def _wait(client: Client, id: str, timeout: float | None) -> None:

@@ -15,10 +15,11 @@ import typer
 
 from tidegate import errors
 from tidegate.cli.ais import buckets, calls, selection, shapes, text
-from tidegate.cli.ais.client import Client, connect
+from tidegate.cli.ais.client import connect
 from tidegate.cli.ais.completion import complete_buckets
 from tidegate.cli.ais.grammar import JsonOption, NoHeaderOption, PrefixOption, TemplateOption, UnitsOption
 from tidegate.cli.ais.shapes import Entry
+from tidegate.cli.transport import Client
 from tidegate.names import AIS, SCHEMES, BucketName, split_uri
 
 # A listing of more than this says at its end how long it is, to who reads it on a terminal.
@@ -30,6 +31,10 @@ _ALIASES: Final[Mapping[str, str]] = MappingProxyType({"target_url": "location",
 
 
 def _status(entry: Entry) -> str:
+    if entry.flags & shapes.IS_GONE:
+        return "deleted"
+    if entry.flags & shapes.IS_CHANGED:
+        return "version-changed"
     status = entry.flags & shapes.STATUS
     return _STATUS[status] if status < len(_STATUS) else "n/a"
 
@@ -92,6 +97,9 @@ def ls(
     template: TemplateOption = "",
     is_cached: Annotated[bool, typer.Option("--cached", help="Only what is here.")] = False,
     is_not_cached: Annotated[bool, typer.Option("--not-cached", help="Only what is not here.")] = False,
+    compares: Annotated[
+        bool, typer.Option("--diff", help="Compare what is here with what the provider has, in the column STATUS.")
+    ] = False,
     is_flat: Annotated[
         bool, typer.Option("--non-recursive", "--nr", help="Directories instead of what is in them.")
     ] = False,
@@ -124,8 +132,9 @@ def ls(
     wanted = Wanted(
         bucket,
         key + prefix,
-        _columns("name" if name_only else "all" if all else props, bucket),
+        _columns("name" if name_only else "all" if all else props, is_remote=bucket.is_remote or compares),
         shapes.CACHED * is_cached
+        | shapes.COMPARED * compares
         | shapes.NOT_CACHED * is_not_cached
         | shapes.NOT_RECURSIVE * is_flat
         | shapes.ARCHIVED * with_archives
@@ -143,10 +152,10 @@ def ls(
         _print_objects(client, wanted, units, no_headers=no_headers, no_footers=no_footers)
 
 
-def _columns(props: str, bucket: BucketName) -> tuple[str, ...]:
+def _columns(props: str, *, is_remote: bool) -> tuple[str, ...]:
     """The columns that were asked for, the name first. Raises ``InvalidArgument``."""
     if not props:
-        return _REMOTE if bucket.is_remote else _OURS
+        return _REMOTE if is_remote else _OURS
     if props == "all":
         return _ALL
     asked = [_ALIASES.get(name, name) for name in selection.names(props) if name != "name"]

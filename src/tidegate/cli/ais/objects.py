@@ -9,8 +9,9 @@ import typer
 from urllib3 import HTTPHeaderDict
 
 from tidegate import errors
-from tidegate.cli.ais import assignments, calls, jobs, say, selection, text
-from tidegate.cli.ais.client import NOT_FOUND, Client, Failure, Refused, connect
+from tidegate.cli import say
+from tidegate.cli.ais import assignments, calls, jobs, selection, text
+from tidegate.cli.ais.client import connect, names_bucket
 from tidegate.cli.ais.completion import complete_buckets
 from tidegate.cli.ais.digests import told
 from tidegate.cli.ais.grammar import (
@@ -26,6 +27,8 @@ from tidegate.cli.ais.grammar import (
     YesOption,
 )
 from tidegate.cli.ais.uris import bucket_of, object_of, split
+from tidegate.cli.failures import Failure, Refused
+from tidegate.cli.transport import NOT_FOUND, Client
 from tidegate.names import BucketName
 
 # How much of a checksum is shown, as AIStore cuts it.
@@ -55,7 +58,7 @@ def show(
     try:
         answer = calls.head(connect(), bucket, key)
     except Refused as refused:
-        if refused.status == NOT_FOUND and not refused.names_bucket:
+        if refused.status == NOT_FOUND and not names_bucket(refused):
             raise Failure(f'object "{key}" not found in {bucket.uri}') from None
         raise
     if as_json:

@@ -7,10 +7,12 @@ from typing import Annotated
 import typer
 
 from tidegate import errors
-from tidegate.cli.ais import assignments, calls, compact, say, text
-from tidegate.cli.ais.client import Client, Failure, Refused, connect
+from tidegate.cli.ais import assignments, calls, compact, jobs, text
+from tidegate.cli.ais.client import connect
 from tidegate.cli.ais.grammar import BucketArgument, JsonOption, NoHeaderOption
 from tidegate.cli.ais.uris import bucket_of
+from tidegate.cli.failures import Failure, Refused
+from tidegate.cli.transport import Client
 from tidegate.names import BucketName
 from tidegate.properties import flatten, nest
 
@@ -79,7 +81,7 @@ def _set(client: Client, bucket: BucketName, changes: dict[str, object]) -> None
     print("Bucket props successfully updated")
     print("\n".join(changed))
     if job:
-        print(say.job_started(f"Started job {job}", job))
+        print(jobs.started(f"Started job {job}", job))
 
 
 def _show(client: Client, bucket: BucketName, section: str, *, all: bool, no_headers: bool, as_json: bool) -> None:

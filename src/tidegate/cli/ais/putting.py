@@ -6,7 +6,6 @@ import glob
 import os
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, BinaryIO, Final
 
@@ -14,9 +13,10 @@ import msgspec
 import typer
 
 from tidegate import errors
-from tidegate.cli.ais import calls, digests, progress, say, selection, text
+from tidegate.cli import progress, say, transfers
+from tidegate.cli.ais import calls, digests, selection, text
 from tidegate.cli.ais.buckets import DRY_RUN
-from tidegate.cli.ais.client import Client, Failure, connect
+from tidegate.cli.ais.client import connect
 from tidegate.cli.ais.grammar import (
     DryRunOption,
     ListOption,
@@ -26,8 +26,10 @@ from tidegate.cli.ais.grammar import (
     WorkersOption,
     YesOption,
 )
-from tidegate.cli.ais.progress import Bar
 from tidegate.cli.ais.uris import is_bucket, split
+from tidegate.cli.failures import Failure
+from tidegate.cli.progress import Bar
+from tidegate.cli.transport import Client
 from tidegate.names import BucketName
 
 STANDARD_INPUT: Final = "-"
@@ -222,30 +224,12 @@ def _upload(path: Path, key: str) -> Upload:
 # --- putting it ------------------------------------------------------------------------------------------------------
 
 
-class _File:
-    """A file as a request's body, exactly as long as it was said to be."""
-
-    def __init__(self, file: BinaryIO, path: Path, size: int, bar: Bar) -> None:
-        self._file = file
-        self._path = path
-        self._left = size
-        self._bar = bar
-
-    def read(self, size: int = -1, /) -> bytes:
-        block = self._file.read(self._left if size < 0 else min(size, self._left))
-        if not block and self._left:
-            raise Failure(f"{self._path} became shorter while it was put")
-        self._left -= len(block)
-        self._bar.advance(len(block))
-        return block
-
-
 def _send(client: Client, bucket: BucketName, upload: Upload, how: How, bar: Bar) -> None:
     headers = {"Content-Length": str(upload.size), "Content-Type": "application/octet-stream", **how.headers}
     if how.computes:
         headers |= digests.headers(how.computes, digests.of_file(upload.path, how.computes))
     with upload.path.open("rb") as file:
-        calls.put(client, bucket, upload.key, _File(file, upload.path, upload.size, bar), headers, how.query)
+        calls.put(client, bucket, upload.key, transfers.Whole(file, upload.path, upload.size, bar), headers, how.query)
 
 
 def _put_one(
@@ -265,23 +249,10 @@ def _put_one(
 
 
 def _append(client: Client, bucket: BucketName, key: str, file: BinaryIO, how: How, bar: Bar) -> None:
-    body = _Stream(file, bar)
+    body = transfers.Stream(file, bar)
     answer = calls.put(client, bucket, key, body, {}, {**how.query, "append_type": "append"})
     query = {**how.query, "append_type": "flush", "append_handle": answer.get("Ais-Append-Handle", "")}
     calls.put(client, bucket, key, b"", how.headers, query)
-
-
-class _Stream:
-    """A stream of unknown length as a request's body."""
-
-    def __init__(self, file: BinaryIO, bar: Bar) -> None:
-        self._file = file
-        self._bar = bar
-
-    def read(self, size: int = -1, /) -> bytes:
-        block = self._file.read(size)
-        self._bar.advance(len(block))
-        return block
 
 
 def _put_stream(
@@ -291,7 +262,7 @@ def _put_stream(
         if appends:
             _append(client, bucket, key, file, how, bar)
         else:
-            calls.put(client, bucket, key, _Stream(file, bar), how.headers, how.query)
+            calls.put(client, bucket, key, transfers.Stream(file, bar), how.headers, how.query)
 
 
 def _put_many(
@@ -310,20 +281,14 @@ def _put_many(
     if not say.confirm(f"PUT {len(uploads)} files => {bucket.uri}?", yes=yes):
         return
     total = sum(each.size for each in uploads)
-    failed = 0
-    with progress.bar("put", total, "bytes", wanted=shown) as bar, ThreadPoolExecutor(workers) as pool:
-        running = [(each, pool.submit(_send, client, bucket, each, how, bar)) for each in uploads]
-        try:
-            for each, future in running:
-                try:
-                    future.result()
-                except (Failure, OSError) as error:
-                    say.error(f'PUT "{each.path}" => {bucket.uri}/{each.key}: {getattr(error, "message", error)}')
-                    failed += 1
-        except KeyboardInterrupt:
-            bar.cancel()
-            pool.shutdown(cancel_futures=True)
-            raise
+    with progress.bar("put", total, "bytes", wanted=shown) as bar:
+        failed = transfers.many(
+            uploads,
+            lambda each: _send(client, bucket, each, how, bar),
+            lambda each: f'PUT "{each.path}" => {bucket.uri}/{each.key}',
+            workers,
+            bar,
+        )
     if failed:
         raise Failure(f"{failed} of {len(uploads)} files could not be put")
     print(f'{len(uploads)} object{"s" * (len(uploads) != 1)} put into "{bucket.uri}" bucket')

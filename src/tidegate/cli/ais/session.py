@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,8 +11,9 @@ from typing import Annotated, Final
 import msgspec
 import typer
 
+from tidegate.cli import say, secrets, values
 from tidegate.cli.ais import client as connection
-from tidegate.cli.ais import say, text
+from tidegate.cli.ais import text
 from tidegate.cli.ais.authn import (
     NANOSECONDS,
     ClusterOption,
@@ -26,8 +26,9 @@ from tidegate.cli.ais.authn import (
     read_password,
     spelt,
 )
-from tidegate.cli.ais.client import UNAUTHORIZED, Client, Failure, Refused
 from tidegate.cli.ais.grammar import JsonOption, YesOption
+from tidegate.cli.failures import Failure, Refused
+from tidegate.cli.transport import UNAUTHORIZED
 
 NOBODY: Final = "not logged in"
 STALE: Final = (
@@ -60,18 +61,18 @@ def login(
     """Log in: get a token and keep it in a file, where other commands find it."""
     message: dict[str, object] = {"password": read_password(password)}
     if expires:
-        message["expires_in"] = int(text.parse_duration(expires) * NANOSECONDS)
+        message["expires_in"] = int(values.parse_duration(expires) * NANOSECONDS)
     if cluster:
         message["cluster_id"] = cluster
     try:
-        answer = Client(authn_url()).request("POST", path_of("users", name), action=message)
+        answer = connection.client_of(authn_url()).request("POST", path_of("users", name), action=message)
     except Refused as error:
         if error.status == UNAUTHORIZED:
             raise Failure(error.message) from None
         raise
     token = msgspec.json.decode(answer.data, type=_Token).token
     path = connection.token_file() if file is None else file
-    _keep(path, token)
+    secrets.keep(path, msgspec.json.encode({"token": token}))
     print(f"Logged in ({_shown(path)})")
     if os.environ.get("AIS_AUTHN_TOKEN"):
         say.warning("AIS_AUTHN_TOKEN is set, and counts before the file")
@@ -96,7 +97,7 @@ def whoami(as_json: JsonOption = False) -> None:
     claims = claims_of(token)
     if claims.exp <= time.time():
         raise Failure("token expired", "log in again: ais auth login USER_NAME -p USER_PASS")
-    client = Client(authn_url(), token)
+    client = connection.client_of(authn_url(), token)
     answer = client.request("GET", path_of("users", claims.sub))
     user = msgspec.json.decode(answer.data, type=User)
     is_stale = (claims.merged(), claims.admin) != (user.rules.merged(), user.rules.admin)
@@ -139,22 +140,9 @@ def _token(file: Path | None) -> str:
 def _revoke(token: str, *, by: str = "") -> None:
     """Ends a token. One that the server no longer takes is ended already."""
     try:
-        Client(authn_url(), by or token).request("DELETE", "/v1/tokens", action={"token": token})
+        connection.client_of(authn_url(), by or token).request("DELETE", "/v1/tokens", action={"token": token})
     except Refused as error:
         if error.status != UNAUTHORIZED:
-            raise
-
-
-def _keep(path: Path, token: str) -> None:
-    """Writes the file of a token: its owner's alone, and never half of it."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:  # mode 0600
-        try:
-            file.write(msgspec.json.encode({"token": token}))
-            file.flush()
-            Path(file.name).replace(path)
-        except OSError:
-            Path(file.name).unlink(missing_ok=True)
             raise
 
 

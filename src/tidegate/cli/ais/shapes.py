@@ -17,10 +17,13 @@ CACHED: Final = 1 << 0
 ARCHIVED: Final = 1 << 3
 NAME_ONLY: Final = 1 << 4
 NOT_CACHED: Final = 1 << 9
+COMPARED: Final = 1 << 12
 NOT_RECURSIVE: Final = 1 << 11
 # Bits of an entry's flags.
 STATUS: Final = (1 << 5) - 1
 IS_CACHED: Final = 1 << 6
+IS_CHANGED: Final = 1 << 10
+IS_GONE: Final = 1 << 11
 IS_DIRECTORY: Final = 1 << 8
 # Go's zero time: the end of what has not ended.
 NEVER: Final = "0001-01-01T00:00:00Z"

@@ -6,28 +6,19 @@ Pure functions. Nothing here knows what it prints about.
 from __future__ import annotations
 
 import datetime as dt
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from fractions import Fraction
 from types import MappingProxyType
 from typing import Final, Literal
 
 import msgspec
 
-from tidegate import errors
+from tidegate.cli.values import printable
 
 Units = Literal["iec", "si", "raw"]
 
 _STEPS: Final[Mapping[str, tuple[int, tuple[str, ...]]]] = MappingProxyType(
     {"iec": (1024, ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")), "si": (1000, ("KB", "MB", "GB", "TB", "PB", "EB"))}
 )
-_SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[kmgtpe]?)(?P<iec>i?)b?", re.IGNORECASE)
-_DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>ns|us|µs|ms|s|m|h)")
-_SECONDS: Final[Mapping[str, float]] = MappingProxyType(
-    {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-)
-# Names may have these, and a terminal would obey them.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 # What stands in a cell that has nothing to show.
 NOTHING: Final = "-"
 # Between the columns of a table.
@@ -51,15 +42,6 @@ def size(number: int, units: Units = "iec") -> str:
     return f"{value:.2f}{names[-1]}"
 
 
-def parse_size(text: str) -> int:
-    """Bytes from ``10``, ``10KiB``, ``1.5GB``: with an i by 1024, without it by 1000. Raises ``InvalidArgument``."""
-    matched = _SIZE.fullmatch(text.strip())
-    if matched is None or (matched["iec"] and not matched["unit"]):
-        raise errors.InvalidArgument(f'invalid size "{text}": a number of bytes, or for instance 10KiB, 1.5GB')
-    step = 1024 if matched["iec"] else 1000
-    return int(Fraction(matched["number"]) * step ** (" kmgtpe".index(matched["unit"].lower() or " ")))
-
-
 def duration(seconds: float) -> str:
     """A time span, short: ``12ms``, ``3.4s``, ``2m5s``, ``1h0m5s``."""
     if seconds < 1:
@@ -69,17 +51,6 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}h{minutes}m{rest}s" if hours else f"{minutes}m{rest}s"
-
-
-def parse_duration(text: str) -> float:
-    """Seconds from ``10s``, ``1h30m``, or a mere number of seconds. Raises ``InvalidArgument``."""
-    try:
-        return float(text)
-    except ValueError:
-        pass
-    if not text or _DURATION.sub("", text):
-        raise errors.InvalidArgument(f'invalid duration "{text}": for instance 10s, 1m30s')
-    return sum(float(found["number"]) * _SECONDS[found["unit"]] for found in _DURATION.finditer(text))
 
 
 def moment(text: str | int) -> dt.datetime | None:
@@ -128,11 +99,6 @@ def value(of: object) -> str:
 def document(value: object) -> str:
     """A value as JSON that people can read."""
     return msgspec.json.format(msgspec.json.encode(value), indent=4).decode()
-
-
-def printable(text: str) -> str:
-    """The text with control characters, line breaks among them, as escapes."""
-    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 class Table:

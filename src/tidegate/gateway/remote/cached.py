@@ -88,6 +88,12 @@ def draft_of(
 def version_of(bucket: Bucket, remote: RemoteObject, now: int) -> Version:
     """The object as a version, which is in no log."""
     return Version(
-        remote.key, 0, "", remote.size, remote.etag, remote.modified or now, STANDARD, 0,
+        remote.key, 0, remote.version_id, remote.size, remote.etag, remote.modified or now, STANDARD, 0,
         attributes_of(bucket, remote), EMPTY, accessed=now,
     )  # fmt: skip
+
+
+def named(version: Version) -> Version:
+    """A cached object, by its provider's id of the version where it has one: as it is shown to clients."""
+    source = version.attributes.source
+    return version if source is None or not source[1] else msgspec.structs.replace(version, version_id=source[1])

@@ -19,8 +19,10 @@ from tidegate.catalog.versions import NO_CHECKSUM
 from tidegate.clock import now
 from tidegate.gateway.reading import read_blob
 from tidegate.gateway.remote import cached
+from tidegate.gateway.remote.upstreams import Ways, remote_of
 from tidegate.gateway.rooms import Rooms
 from tidegate.model import Bucket
+from tidegate.telemetry.remotes import METERS
 
 if TYPE_CHECKING:
     from tidegate.upstream import RemoteObject
@@ -38,26 +40,29 @@ async def complete(
     digest: tuple[str, str] | None = None,
     *,
     is_verified: bool,
+    ways: Ways | None = None,
 ) -> None:
     """Makes an object of a partial, or drops it where it is not what the remote has promised.
 
-    ``digest`` is the bucket's checksum of the object, where that was computed on the way.
+    ``digest`` is the bucket's checksum of the object, where that was computed on the way. ``ways`` lead to the remote,
+    if not our own.
     """
     try:
         if not is_verified:
-            remote = await _whole(rooms, bucket, remote)
+            remote = await _whole(ways or rooms.upstreams, bucket, remote)
             if bucket.properties.checksum.validate_cold_get:
                 digest = await _verified(rooms, bucket, partial_id, remote)
         draft = cached.draft_of(bucket, remote, _NOTHING, now(), digest)
-        await rooms.catalog.write(partial(fills.complete, partial=partial_id, bucket=bucket, draft=draft, now=now()))
+        keep = partial(fills.complete, partial=partial_id, bucket=bucket, draft=draft, now=now())
+        await rooms.catalog.write(keep, durable=False)
     except (errors.RemoteDamaged, errors.RemoteChanged, errors.NoSuchKey, errors.DamagedBlob) as error:
         logger.warning("%s/%s is dropped: %s", bucket.identity.uri, remote.key, error.message)
         await rooms.catalog.write(partial(fills.drop, partial=partial_id, now=now()))
 
 
-async def _whole(rooms: Rooms, bucket: Bucket, remote: RemoteObject) -> RemoteObject:
+async def _whole(ways: Ways, bucket: Bucket, remote: RemoteObject) -> RemoteObject:
     """All that the remote says of the object: with a range it does not say the checksums. Raises ``RemoteChanged``."""
-    async with rooms.upstreams.use(bucket) as upstream:
+    async with ways.use(bucket) as upstream:
         found = await upstream.head(remote.key)
     if not cached.identity(remote).holds(cached.identity(found)):
         raise errors.RemoteChanged(Key=remote.key)
@@ -91,5 +96,6 @@ async def _verified(rooms: Rooms, bucket: Bucket, partial_id: int, remote: Remot
     digests = {name: hasher.digest() for name, hasher in hashers.items()}
     for check in promised:
         if digests[check.algorithm] != check.digest:
+            METERS[remote_of(bucket).provider].fail("damaged")
             raise errors.RemoteDamaged(f"its chunks do not have the checksum that the remote announced ({check.name})")
     return None if kind == NO_CHECKSUM else (kind, digests[checksums.DIGESTS[kind]].hex())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from contextlib import aclosing
 from functools import partial
 from typing import Final
@@ -15,6 +17,8 @@ from tidegate.model import Bucket
 
 # Reads of an object that is changed, evicted or given up by others meanwhile, before that is an error.
 TRIES: Final = 3
+# Objects that somebody who reads many has fetched ahead at once: a quarter of the requests that an upstream makes.
+AHEAD: Final = 16
 
 
 async def fetch(reads: Reads, bucket: Bucket, key: str, *, latest: bool = False) -> int | None:
@@ -68,3 +72,31 @@ def _look(tx: Reader, bucket: Bucket, key: str) -> Partial | bool:
     except errors.NoSuchKey:
         return fills.find(tx, bucket.log, key) or False
     return True
+
+
+class Ahead:
+    """Fetches objects that somebody is about to read one after the other. What goes wrong they hear when they do."""
+
+    def __init__(self, reads: Reads) -> None:
+        self._reads = reads
+        self._places = asyncio.Semaphore(AHEAD)
+        self._tasks: dict[tuple[int, str], asyncio.Task[None]] = {}
+
+    def want(self, bucket: Bucket, key: str) -> None:
+        """Has an object fetched, after those that were wanted before it."""
+        name = (bucket.log, key)
+        if name not in self._tasks:
+            task = self._tasks[name] = asyncio.create_task(self._fetch(bucket, key))
+            task.add_done_callback(lambda _: self._tasks.pop(name, None))
+
+    async def close(self) -> None:
+        """Breaks off what is under way. What is here stays."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _fetch(self, bucket: Bucket, key: str) -> None:
+        async with self._places:
+            with contextlib.suppress(errors.Error):
+                await fetch(self._reads, bucket, key)

@@ -26,7 +26,7 @@ from tidegate.gateway.remote.cached import Identity, identity
 from tidegate.gateway.remote.fills import Fills
 from tidegate.gateway.remote.pipe import Pipe
 from tidegate.gateway.remote.storing import ChunkStore
-from tidegate.gateway.remote.upstreams import Upstreams
+from tidegate.gateway.remote.upstreams import Ways
 from tidegate.model import Bucket
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ class Order(msgspec.Struct, frozen=True):
     """What is to be read: from ``start`` (a multiple of ``CHUNK`` if there is a grant) to before ``stop``, or the end.
 
     ``expected`` is what it has to be a part of, if that is known. ``grant`` is what may be stored, which is an opening
-    if it ``opens``; without one the bytes pass through.
+    if it ``opens``; without one the bytes pass through. If it ``is_private``, what goes wrong says nothing to others
+    who wait for the object: the caller reads it by rights that they do not share.
     """
 
     bucket: Bucket
@@ -57,16 +58,17 @@ class Order(msgspec.Struct, frozen=True):
     owner: bytes
     grant: Grant | None
     opens: bool
+    is_private: bool = False
 
 
 class Fill:
     """Is begun by ``Fills.begin(fill.run())``. ``described`` is what the remote said."""
 
-    def __init__(self, keeper: Fills, upstreams: Upstreams, order: Order) -> None:
+    def __init__(self, keeper: Fills, ways: Ways, order: Order) -> None:
         self.pipe = Pipe()
         self.described: asyncio.Future[RemoteObject] = asyncio.get_running_loop().create_future()
         self._keeper = keeper
-        self._upstreams = upstreams
+        self._ways = ways
         self._order = order
         self._has_leases = True
         if order.grant is not None:
@@ -91,7 +93,7 @@ class Fill:
             # Whoever waits now hears of a failure, and nobody who comes later: our reader, who may come again, is told
             # when the leases are free.
             name = order.bucket.log, order.key
-            self._keeper.tell(name, None if isinstance(failure, _PRIVATE) else failure)
+            self._keeper.tell(name, None if order.is_private or isinstance(failure, _PRIVATE) else failure)
             await self._keeper.let_go(order.owner, has_leases=self._has_leases)
             self._keeper.tell(name)
             if failure is not None and not self.described.done():
@@ -102,7 +104,7 @@ class Fill:
     async def _run(self) -> None:
         order = self._order
         etag = None if order.expected is None else order.expected.etag or None
-        async with self._upstreams.use(order.bucket) as upstream:
+        async with self._ways.use(order.bucket) as upstream:
             remote, body = await upstream.get(order.key, start=order.start, stop=order.stop, if_match=etag)
             async with AsyncExitStack() as stack:
                 store: ChunkStore | None = None
@@ -125,7 +127,14 @@ class Fill:
         if order.grant is None or not (remote.etag or is_whole):
             return None
         return ChunkStore(
-            self._keeper, order.bucket, remote, order.owner, order.grant, opens=order.opens, is_whole=is_whole
+            self._keeper,
+            self._ways,
+            order.bucket,
+            remote,
+            order.owner,
+            order.grant,
+            opens=order.opens,
+            is_whole=is_whole,
         )
 
     async def _stream(self, remote: RemoteObject, body: AsyncGenerator[bytes, None], store: ChunkStore | None) -> None:

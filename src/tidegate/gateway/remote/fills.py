@@ -2,6 +2,8 @@
 
 A reader that finds a chunk leased waits here. What happens in this process wakes it at once; what happens in another is
 looked for in the catalog, once for all who wait for the same object.
+
+Nothing that a fill takes down in the catalog waits for the disk: what a power cut takes is asked for again.
 """
 
 from __future__ import annotations
@@ -75,7 +77,8 @@ class Fills:
         partial_id = self._leases.pop(owner, None)
         if partial_id is not None and has_leases:
             try:
-                await self.rooms.catalog.write(partial(fills.give_up, partial=partial_id, owner=owner, now=now()))
+                give_up = partial(fills.give_up, partial=partial_id, owner=owner, now=now())
+                await self.rooms.catalog.write(give_up, durable=False)
             except errors.Error as error:  # then they run out
                 logger.warning("leases could not be given up: %s", error.message)
 
@@ -87,7 +90,8 @@ class Fills:
                 self._renewing = None
                 return
             try:
-                await self.rooms.catalog.write(partial(fills.renew, leases=leases, until=now() + LEASE))
+                renew = partial(fills.renew, leases=leases, until=now() + LEASE)
+                await self.rooms.catalog.write(renew, durable=False)
             except errors.Error as error:  # a disk that is full now may have room the next time
                 logger.warning("leases could not be renewed: %s", error.message)
 

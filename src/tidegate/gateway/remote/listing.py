@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from tidegate.catalog import listing
+from tidegate.catalog.abc import Reader
 from tidegate.catalog.listing import Details, Entry, Page, Sizes
+from tidegate.gateway.remote.cached import Identity, identity
 from tidegate.gateway.remote.upstreams import remote_of
 from tidegate.gateway.rooms import Rooms
 from tidegate.model import STANDARD, Bucket
@@ -66,6 +68,32 @@ class RemoteListing:
             lambda tx: {details.version.key: details for details in listing.details_of(tx, bucket, keys)}
         )
 
+    async def differences(
+        self, bucket: Bucket, *, prefix: str, delimiter: str, after: str, limit: int
+    ) -> tuple[Page, Mapping[str, Details], Mapping[str, Details]]:
+        """A page of what the remote has, and of what is cached: as a page has it, what is cached of its objects, and
+        what is cached of others, which the remote has not. Each page has up to twice as many items as asked for.
+        """
+
+        def look(tx: Reader) -> tuple[Page, list[Details]]:
+            page = listing.keys(tx, bucket, prefix=prefix, delimiter=delimiter, after=after, limit=limit)
+            return page, listing.details(tx, bucket, page)
+
+        # First, so that what is written meanwhile is not taken for gone.
+        here, details = await self._rooms.catalog.read(look)
+        there = await self.page(bucket, prefix=prefix, delimiter=delimiter, after=after, limit=limit)
+        last = min((page.last for page in (here, there) if page.last is not None), key=str.encode, default=None)
+
+        def is_on_page(name: str) -> bool:
+            return last is None or name.encode() <= last.encode()
+
+        entries = [entry for entry in there.entries if is_on_page(entry.key)]
+        keys = {entry.key for entry in entries}
+        known = {each.version.key: each for each in details if is_on_page(each.version.key)}
+        page = Page(entries, [name for name in there.prefixes if is_on_page(name)], last)
+        gone = {key: each for key, each in known.items() if key not in keys}
+        return page, {key: each for key, each in known.items() if key in keys}, gone
+
     async def sizes(self, bucket: Bucket, prefix: str) -> Sizes:
         """How many objects the remote has under a prefix, and how large they are. Lists all of them."""
         objects = size = largest = 0
@@ -85,3 +113,8 @@ class RemoteListing:
 
 # Amazon S3: the most that a page has.
 _STEP: Final = 1000
+
+
+def is_same(entry: Entry, details: Details) -> bool:
+    """Whether what is cached of an object is, for sure, what the remote lists."""
+    return Identity(entry.size, entry.etag, entry.modified).holds(identity(details.version))

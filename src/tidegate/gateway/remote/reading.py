@@ -14,8 +14,10 @@ from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from tidegate import errors
-from tidegate.catalog import fills, versions
+from tidegate.catalog import fills, intents, versions
 from tidegate.catalog.abc import Reader
 from tidegate.catalog.fills import CHUNK, Grant, Partial
 from tidegate.catalog.versions import Stored
@@ -27,8 +29,10 @@ from tidegate.gateway.remote.completing import complete
 from tidegate.gateway.remote.filling import Fill, Order
 from tidegate.gateway.remote.fills import Fills
 from tidegate.gateway.remote.pipe import Pipe
+from tidegate.gateway.remote.upstreams import Ways, remote_of
 from tidegate.gateway.rooms import Rooms
 from tidegate.model import Bucket, ObjectPart, Version
+from tidegate.telemetry.remotes import METERS
 
 if TYPE_CHECKING:
     from tidegate.upstream import RemoteObject
@@ -42,9 +46,14 @@ _FAR: Final = 2**50
 class Reads:
     """Reading of buckets that are elsewhere, for callers who may. Beside what they say all raise as ``Upstream``."""
 
-    def __init__(self, rooms: Rooms, keeper: Fills) -> None:
+    def __init__(self, rooms: Rooms, keeper: Fills, ways: Ways | None = None) -> None:
+        """``ways`` are those of a caller who reads by a signature of their own. They ask the remote themselves whether
+        what is here may be trusted, and by them nobody else is told of what goes wrong.
+        """
         self.rooms = rooms
         self.keeper = keeper
+        self.ways: Ways = rooms.upstreams if ways is None else ways
+        self._is_callers = ways is not None
 
     async def open(self, bucket: Bucket, key: str, span: Span = ALL, *, latest: bool = False) -> Reading:
         """Finds an object to read. ``span`` is what will be read of it, as far as that is known. ``latest`` has the
@@ -52,15 +61,21 @@ class Reads:
 
         Raises ``NoSuchKey``.
         """
-        await self.rooms.turns.settled(bucket, key)
-        asks = latest or _asks(bucket)
+        catalog, look = self.rooms.catalog, partial(find, bucket=bucket, key=key)
+        # As ``turns.settled`` does, in the one statement that nearly all reads need.
+        if not self._is_callers and await catalog.read_once(intents.find, bucket.log, key) is not None:
+            await self.rooms.turns.settled(bucket, key)
+        found: Stored | Partial | None = await catalog.read_once(versions.newest, bucket, key)
+        if found is None:
+            found = await catalog.read(look)
+        asks = (latest or asks_first(bucket)) and not self._is_callers
         while True:
-            found = await self.rooms.catalog.read(partial(_find, bucket=bucket, key=key))
             is_opening = isinstance(found, Partial) and found.is_opened_by_another(self.keeper.over)
             if is_opening and span.start is not None:
-                await self.keeper.wait((bucket.log, key))
+                await self.wait(bucket, key)
+                found = await catalog.read(look)
                 continue
-            known = _known(found)
+            known = known_of(found)
             if known is None:
                 reading = await self._open_remote(bucket, key, span)
             elif asks and not await self._is_latest(bucket, key, identity(known), latest=latest):
@@ -69,15 +84,35 @@ class Reads:
                 asks, reading = False, await self._open_known(bucket, found, known)
             if reading is not None:
                 return reading
+            found = await catalog.read(look)
 
     async def head(self, bucket: Bucket, key: str, *, latest: bool = False) -> Version:
         """An object without its bytes. Raises ``NoSuchKey``."""
         await self.rooms.turns.settled(bucket, key)
-        known = _known(await self.rooms.catalog.read(partial(_find, bucket=bucket, key=key)))
-        asks = latest or _asks(bucket)
+        known = known_of(await self.rooms.catalog.read(partial(find, bucket=bucket, key=key)))
+        asks = latest or asks_first(bucket)
         if known is not None and (not asks or await self._is_latest(bucket, key, identity(known), latest=latest)):
-            return known if isinstance(known, Version) else cached.version_of(bucket, known, now())
+            return cached.named(known) if isinstance(known, Version) else cached.version_of(bucket, known, now())
         return cached.version_of(bucket, await self._ask(bucket, key), now())
+
+    def count(self, bucket: Bucket, reading: Reading) -> None:
+        """Takes down for the metrics that somebody reads what was opened."""
+        METERS[remote_of(bucket).provider].read("warm" if reading.version.blob else "cold")
+
+    async def open_here(self, bucket: Bucket, key: str, version_id: str) -> Reading | None:
+        """A version of an object, by its provider's id, if all of it is here."""
+        found = await self.rooms.catalog.read(partial(find, bucket=bucket, key=key))
+        if not isinstance(found, Stored) or cached.named(found.version).version_id != version_id:
+            return None
+        return await self._open_known(bucket, found, found.version)
+
+    async def wait(self, bucket: Bucket, key: str) -> None:
+        """As ``Fills.wait``. Of what goes wrong for others, those hear who read by the same rights."""
+        try:
+            await self.keeper.wait((bucket.log, key))
+        except errors.Error:
+            if not self._is_callers:
+                raise
 
     async def forget(self, bucket: Bucket, key: str) -> None:
         """Drops what is here of an object."""
@@ -95,9 +130,10 @@ class Reads:
             except errors.DamagedBlob:
                 await self.forget(bucket, found.version.key)
                 return None
+            local.version = cached.named(found.version)
             if local.data is not None:
                 return local
-            return RemoteReading(self, bucket, found.version, identity(found.version), local=local)
+            return RemoteReading(self, bucket, local.version, identity(found.version), local=local)
         if isinstance(known, Version):
             return None
         return RemoteReading(self, bucket, cached.version_of(bucket, known, now()), identity(known))
@@ -121,7 +157,7 @@ class Reads:
         return RemoteReading(self, bucket, cached.version_of(bucket, remote, now()), identity(remote))
 
     async def _ask(self, bucket: Bucket, key: str) -> RemoteObject:
-        async with self.rooms.upstreams.use(bucket) as upstream:
+        async with self.ways.use(bucket) as upstream:
             return await upstream.head(key)
 
     async def _is_latest(self, bucket: Bucket, key: str, known: Identity, *, latest: bool) -> bool:
@@ -154,7 +190,7 @@ class Reads:
             await self.rooms.space.check()
             if known is None:
                 opening = await self.rooms.catalog.write(
-                    partial(fills.open_partial, bucket=bucket, key=key, lease=lease, now=now())
+                    partial(fills.open_partial, bucket=bucket, key=key, lease=lease, now=now()), durable=False
                 )
                 if opening is None:
                     return None
@@ -163,7 +199,7 @@ class Reads:
             else:
                 end = fills.count(known.size) if end is None else end
                 grant = await self.rooms.catalog.write(
-                    partial(fills.lease_chunks, partial=known.id, first=first, stop=end, lease=lease)
+                    partial(fills.lease_chunks, partial=known.id, first=first, stop=end, lease=lease), durable=False
                 )
                 if grant is None:
                     return None
@@ -175,7 +211,9 @@ class Reads:
             size = known.size if known is not None else None if expected is None else expected.size
             until = None if end is None or (size is not None and end * CHUNK >= size) else end * CHUNK
             order = Order(bucket, key, first * CHUNK, until, expected, owner, grant, opens=known is None)
-        fill = Fill(self.keeper, self.rooms.upstreams, order)
+        if self._is_callers:
+            order = msgspec.structs.replace(order, is_private=True)
+        fill = Fill(self.keeper, self.ways, order)
         self.keeper.begin(fill.run())
         return fill
 
@@ -237,17 +275,18 @@ class RemoteReading:
         found, blob, is_leased = await self._rooms.catalog.read(
             partial(_look, bucket=bucket, key=key, number=number, over=reads.keeper.over)
         )
-        known = _known(found)
+        known = known_of(found)
         if known is not None and not self._expected.holds(identity(known)):
             raise errors.RemoteChanged(Key=key)
         if isinstance(found, Stored):
             return LocalReading(self._rooms, bucket, found).stream(place, end - place)
         if is_leased:
-            await reads.keeper.wait((bucket.log, key))
+            await reads.wait(bucket, key)
             return None
         if isinstance(found, Partial) and found.is_left_complete(reads.keeper.over):
             reads.keeper.begin_completion(
-                found.id, complete(self._rooms, bucket, found.id, cached.unpack(found), is_verified=False)
+                found.id,
+                complete(self._rooms, bucket, found.id, cached.unpack(found), is_verified=False, ways=reads.ways),
             )
         if blob is not None:
             size = fills.chunk_size(self.version.size, number)
@@ -258,13 +297,13 @@ class RemoteReading:
         return None if fill is None else fill.pipe.read(place, end)
 
 
-def _asks(bucket: Bucket) -> bool:
+def asks_first(bucket: Bucket) -> bool:
     """Whether the bucket wants the remote to be asked before what is here is served."""
     wanted = bucket.properties.versioning
     return wanted.validate_warm_get or wanted.synchronize
 
 
-def _find(tx: Reader, bucket: Bucket, key: str) -> Stored | Partial | None:
+def find(tx: Reader, bucket: Bucket, key: str) -> Stored | Partial | None:
     """What is here of an object."""
     try:
         return versions.read(tx, bucket, key)
@@ -272,7 +311,7 @@ def _find(tx: Reader, bucket: Bucket, key: str) -> Stored | Partial | None:
         return fills.find(tx, bucket.log, key)
 
 
-def _known(found: Stored | Partial | None) -> Version | RemoteObject | None:
+def known_of(found: Stored | Partial | None) -> Version | RemoteObject | None:
     """What is known of an object from what is here."""
     if isinstance(found, Stored):
         return found.version
@@ -283,7 +322,7 @@ def _look(
     tx: Reader, bucket: Bucket, key: str, number: int, over: int
 ) -> tuple[Stored | Partial | None, int | None, bool]:
     """What is here of an object, the blob of a chunk of it, and whether somebody is reading that from the remote."""
-    found = _find(tx, bucket, key)
+    found = find(tx, bucket, key)
     if not isinstance(found, Partial):
         return found, None, False
     if found.remote is None:

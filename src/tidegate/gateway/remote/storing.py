@@ -26,6 +26,7 @@ from tidegate.gateway.receive import in_file, inline
 from tidegate.gateway.remote import cached
 from tidegate.gateway.remote.completing import complete
 from tidegate.gateway.remote.fills import Fills
+from tidegate.gateway.remote.upstreams import Ways
 from tidegate.model import Bucket
 
 if TYPE_CHECKING:
@@ -50,10 +51,11 @@ class ChunkStore:
     """
 
     def __init__(
-        self, keeper: Fills, bucket: Bucket, remote: RemoteObject, owner: bytes, grant: Grant, *, opens: bool,
-        is_whole: bool,
+        self, keeper: Fills, ways: Ways, bucket: Bucket, remote: RemoteObject, owner: bytes, grant: Grant, *,
+        opens: bool, is_whole: bool,
     ) -> None:  # fmt: skip
         self.has_failed = False
+        self._ways = ways
         self._keeper = keeper
         self._rooms = keeper.rooms
         self._bucket = bucket
@@ -135,7 +137,7 @@ class ChunkStore:
                 if self._missing == 0:
                     await complete(
                         self._rooms, self._bucket, self._grant.partial, self._remote, self._digest(),
-                        is_verified=self._is_whole,
+                        is_verified=self._is_whole, ways=self._ways,
                     )  # fmt: skip
         except errors.Error as error:
             await self._fail(error)
@@ -161,7 +163,7 @@ class ChunkStore:
             fills.describe, opening=self._grant, lease=self._keeper.lease(self._owner), size=remote.size,
             etag=remote.etag, remote=cached.pack(remote),
         )  # fmt: skip
-        if not await self._rooms.catalog.write(describe):
+        if not await self._rooms.catalog.write(describe, durable=False):
             raise LostError
         self._keeper.tell((self._bucket.log, remote.key))
 
@@ -207,7 +209,7 @@ class ChunkStore:
         ``Rooms.commit`` does.
         """
         try:
-            done = await self._rooms.catalog.write(function)
+            done = await self._rooms.catalog.write(function, durable=False)
         except errors.Error as error:
             if error.status < 500 or isinstance(error, errors.InsufficientStorage):
                 await self._rooms.receiver.discard(content)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, Final, Protocol
 
 from tidegate import errors
 from tidegate.catalog import buckets
@@ -19,7 +20,7 @@ from tidegate.names import BucketName
 from tidegate.properties.tree import Extra
 
 if TYPE_CHECKING:
-    from tidegate.upstream import Upstream
+    from tidegate.upstream import Readable, Upstream
 
 # Buckets that a process is connected to while nobody asks for them: each keeps connections, threads and credentials.
 MAX_IDLE: Final = 32
@@ -31,6 +32,13 @@ def remote_of(bucket: Bucket) -> BucketName:
     if not backend.name:
         return bucket.identity
     return BucketName(backend.name, backend.provider, backend.namespace.name)
+
+
+class Ways(Protocol):
+    """How to read what other providers keep: with our credentials, or by what a caller has signed."""
+
+    def use(self, bucket: Bucket) -> AbstractAsyncContextManager[Readable]:
+        """As ``Upstreams.use``."""
 
 
 class _Way:
@@ -85,6 +93,13 @@ class Upstreams:
         from tidegate import upstream  # noqa: PLC0415 - see above
 
         return await upstream.list_buckets(provider, Extra(), self._environment)
+
+    def hurry(self) -> None:
+        """The server was told to end: remotes that are silent are not waited for."""
+        if "tidegate.upstream" in sys.modules:
+            from tidegate.upstream import hurry  # noqa: PLC0415 - see above
+
+            hurry()
 
     async def close(self) -> None:
         """Ends all connections; what is under way fails."""

@@ -18,13 +18,13 @@ import msgspec
 from tidegate import checksums, errors
 from tidegate.catalog import buckets, fills
 from tidegate.catalog.abc import Reader, Transaction
-from tidegate.catalog.blobs import Composed, Existing, File, Inline
+from tidegate.catalog.blobs import Composed, Content, Existing, File, Inline
 from tidegate.catalog.uploads import Completed
-from tidegate.catalog.versions import NO_CHECKSUM, Draft
+from tidegate.catalog.versions import NO_CHECKSUM, Deleted, Draft
 from tidegate.clock import now
 from tidegate.gateway.permissions import authorise, authorised
 from tidegate.gateway.reading import read_blob
-from tidegate.gateway.remote.cached import attributes_of, version_of
+from tidegate.gateway.remote.cached import attributes_of, named, version_of
 from tidegate.gateway.remote.turns import Turn
 from tidegate.gateway.remote.upstreams import remote_of
 from tidegate.gateway.rooms import Rooms, is_refusal
@@ -32,7 +32,7 @@ from tidegate.model import EMPTY, STANDARD, Bucket, Principal, Version
 from tidegate.preconditions import ANY, Preconditions
 
 if TYPE_CHECKING:
-    from tidegate.upstream import RemoteObject, Upstream
+    from tidegate.upstream import RemoteObject, Removed, Upstream
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -86,29 +86,33 @@ class Writing:
         conditions: Conditions,
         body: AsyncIterable[bytes] | None = None,
         is_still: Callable[[Reader], bool] = lambda _: True,
+        send: Callable[[Upstream], Awaitable[RemoteObject]] | None = None,
     ) -> Version:
         """Writes an object of new content, which is then what is cached; if it comes to nothing it is removed.
 
         With a ``body`` the bytes come from there, and the content is one that exists: it is cached only if ``is_still``
-        says in the end that it does.
+        says in the end that it does. With ``send`` that writes it, by asking the remote once.
         """
         is_there = False
 
         async def put(upstream: Upstream) -> RemoteObject:
             nonlocal is_there
-            pieces = self._new_content(draft) if body is None else body
-            remote = await _send(upstream, target.key, draft, pieces, conditions)
+            if send is None:
+                pieces = new_content(self._rooms, draft.content) if body is None else body
+                remote = await _send(upstream, target.key, draft, pieces, conditions)
+            else:
+                remote = await send(upstream)
             is_there = True
             return remote
 
         def commit(tx: Transaction, remote: RemoteObject, bucket: Bucket | None) -> tuple[Version, bool]:
             if bucket is not None and is_still(tx):
-                return fills.keep(tx, bucket, target.key, _cacheable(bucket, remote, draft), now()), True
+                return named(fills.keep(tx, bucket, target.key, _cacheable(bucket, remote, draft), now())), True
             self._forget(tx, target)
             return version_of(target.bucket, remote, now()), False
 
         try:
-            version, is_kept = await self._through(target, put, commit)
+            version, is_kept = await self._through(target, put, commit, once=send is not None)
         except errors.Error as error:
             # How a commit of ours failed is not always known: then a sweep judges.
             if not is_there or is_refusal(error):
@@ -131,14 +135,19 @@ class Writing:
         """
         return await self._to_its_end(self._complete(target, assemble, finish, conditions))
 
-    async def delete(self, target: Target) -> None:
-        """Deletes an object; that there is none is no error."""
+    async def delete(self, target: Target, conditions: Conditions = NO_CONDITIONS) -> Deleted:
+        """Deletes an object; that there is none is no error, unless it has to have an ETag."""
+        return await self.delete_by(target, lambda upstream: upstream.delete(target.key, if_match=conditions.if_match))
 
-        def commit(tx: Transaction, _: None, __: Bucket | None) -> None:
+    async def delete_by(self, target: Target, delete: Callable[[Upstream], Awaitable[Removed]]) -> Deleted:
+        """Has something of an object deleted at the remote: what is cached of it goes."""
+
+        def commit(tx: Transaction, removed: Removed, _: Bucket | None) -> Deleted:
             self._forget(tx, target)
+            return Deleted(removed.version_id, removed.is_delete_marker)
 
         async with self._deleting:
-            await self._through(target, lambda upstream: upstream.delete(target.key), commit)
+            return await self._through(target, delete, commit)
 
     async def copy(
         self,
@@ -181,15 +190,22 @@ class Writing:
         target: Target,
         work: Callable[[Upstream], Awaitable[R]],
         commit: Callable[[Transaction, R, Bucket | None], T],
+        *,
+        once: bool = False,
     ) -> T:
-        """Does a work at the remote in its turn, and takes down what came of it.
+        """Does a work at the remote in its turn, and takes down what came of it. What asks the remote only ``once`` has
+        not been done if that refuses.
 
         ``commit`` is told the bucket as it is then; None where nothing may be cached of this: the turn was lost, or the
         bucket is gone or another one.
         """
         async with self._rooms.upstreams.use(target.bucket) as upstream, self._turn(target) as turn:
             turn.is_begun = True
-            done = await work(upstream)
+            try:
+                done = await work(upstream)
+            except errors.Error as error:
+                turn.is_begun = not (once and is_refusal(error))
+                raise
             outcome = await self._rooms.catalog.write(lambda tx: commit(tx, done, _settled(tx, turn)))
             turn.is_settled = True
             return outcome
@@ -215,7 +231,8 @@ class Writing:
                 if isinstance(again, Completed) or again.content != made.content:
                     raise errors.ConditionalRequestConflict("The upload was changed while it was completed.")
                 if bucket is not None:
-                    return finish(tx, fills.keep(tx, bucket, target.key, _cacheable(bucket, remote, draft), now()))
+                    kept = fills.keep(tx, bucket, target.key, _cacheable(bucket, remote, draft), now())
+                    return finish(tx, named(kept))
                 self._forget(tx, target)
                 return finish(tx, version_of(target.bucket, remote, now()))
 
@@ -245,18 +262,6 @@ class Writing:
 
     # --- bytes -------------------------------------------------------------------------------------------------------
 
-    async def _new_content(self, draft: Draft) -> AsyncGenerator[bytes, None]:
-        """The bytes of content that no version has yet."""
-        match draft.content:
-            case Inline(data=data):
-                yield data
-            case File(name=name, size=size, digest=digest, folders=folders):
-                async with aclosing(self._rooms.blobs.read(name, size, digest, 0, size, folders)) as pieces:
-                    async for piece in pieces:
-                        yield piece
-            case Composed() | Existing():
-                raise TypeError(draft.content)
-
     async def _composed(self, bucket: Bucket, draft: Draft) -> AsyncGenerator[bytes, None]:
         """The bytes of ranges of blobs, one after the other."""
         if not isinstance(draft.content, Composed):
@@ -279,6 +284,19 @@ class Writing:
         return msgspec.structs.replace(draft, attributes=attributes)
 
 
+async def new_content(rooms: Rooms, content: Content) -> AsyncGenerator[bytes, None]:
+    """The bytes of content that no version has yet."""
+    match content:
+        case Inline(data=data):
+            yield data
+        case File(name=name, size=size, digest=digest, folders=folders):
+            async with aclosing(rooms.blobs.read(name, size, digest, 0, size, folders)) as pieces:
+                async for piece in pieces:
+                    yield piece
+        case Composed() | Existing():
+            raise TypeError(content)
+
+
 async def _send(
     upstream: Upstream, key: str, draft: Draft, body: AsyncIterable[bytes], conditions: Conditions
 ) -> RemoteObject:
@@ -290,6 +308,7 @@ async def _send(
         headers=attributes.headers,
         metadata={name.lower(): value for name, value in attributes.metadata.items()},
         digest=attributes.digest,
+        tags=draft.tags,
         if_match=conditions.if_match,
         if_none_match=conditions.if_none_match,
     )
@@ -313,6 +332,10 @@ def _cacheable(bucket: Bucket, remote: RemoteObject, draft: Draft) -> Draft:
 # --- what a remote cannot be asked for -------------------------------------------------------------------------------
 
 
+# Who has S3's tags of objects.
+_TAGGED: Final = frozenset({"aws"})
+
+
 def conditions_of(principal: Principal, bucket: Bucket, preconditions: Preconditions) -> Conditions:
     """What a remote is asked to hold a write against, if the caller may have it evaluated.
 
@@ -334,6 +357,14 @@ def conditions_of(principal: Principal, bucket: Bucket, preconditions: Precondit
     )
 
 
+def delete_conditions_of(principal: Principal, bucket: Bucket, preconditions: Preconditions) -> Conditions:
+    """The same for a delete: an ETag that the object has to have."""
+    conditions = conditions_of(principal, bucket, preconditions)
+    if conditions.if_none_match:
+        raise errors.NotImplementedByServer(f"{bucket.identity.uri}: a delete with If-None-Match is not implemented.")
+    return conditions
+
+
 def check_extras(
     bucket: Bucket,
     *,
@@ -345,7 +376,7 @@ def check_extras(
 ) -> None:
     """Raises ``NotImplementedByServer`` for what is kept of an object here, and not at remotes."""
     for is_wanted, what in (
-        (bool(tags), "Tags"),
+        (bool(tags) and remote_of(bucket).provider not in _TAGGED, "Tags"),
         (storage_class != STANDARD, "Storage classes"),
         (bool(website_redirect), "Website redirects"),
         (checksum is not None, "Checksums of copies"),

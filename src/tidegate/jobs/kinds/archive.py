@@ -26,6 +26,7 @@ from tidegate.gateway.body import PlainBody, body_of
 from tidegate.gateway.multipart import Expected, compose_parts
 from tidegate.gateway.receive import Received
 from tidegate.jobs.kinds import walk
+from tidegate.jobs.kinds.apart import Keys
 from tidegate.jobs.kinds.members import MEMBERS, MemberError, Members
 from tidegate.jobs.kinds.opening import FIRST, FIRST_DIRECTORY, Opened, open_archive
 from tidegate.jobs.kinds.parts import part_of, receive
@@ -71,15 +72,15 @@ async def archive(run: Run, task: Archive) -> None:
     if run.job.cursor is None:
         await _begin(run, task)
     unfit: dict[str, str] = {}  # objects that turned out to be damaged in the midst of their part
+    selected = Keys(run, task.selection, walk.Spot())
     while True:
         spot = _decode(run.job.cursor or b"")
-        keys, after, is_last = await run.rooms.catalog.read(
-            lambda tx, spot=spot: walk.next_keys(  # type: ignore[misc]
-                tx, source(tx, run.job, "s3:GetObject"), task.selection, spot.keys, LOOK
-            )
-        )
+        bucket = await run.rooms.catalog.read(lambda tx: source(tx, run.job, "s3:GetObject", elsewhere=True))
+        selected.spot = spot.keys
+        keys = await selected.next(bucket, LOOK)
+        is_last = selected.is_over
         try:
-            is_whole = not keys or await _add(run, task, spot, keys, after, unfit)
+            is_whole = not keys or await _add(run, task, spot, keys, selected.spot, unfit)
         except MemberError as failure:
             if not task.goes_on:
                 raise failure.error from None

@@ -18,6 +18,11 @@ from tidegate.model import Bucket
 # A part of an archive is done when it has so many members or bytes: as much as a kill makes us read again.
 MEMBERS = 5000
 PART_BYTES = 128 * 1024 * 1024
+# What is wrong with one object, here or at its remote, and not with all.
+_UNFIT = (
+    errors.DamagedBlob, errors.RemoteChanged, errors.RemoteDamaged, errors.RemoteDenied, errors.RemoteRefused,
+    errors.RemoteUnavailable, errors.UnrepresentableKey,
+)  # fmt: skip
 
 
 class MemberError(Exception):
@@ -63,7 +68,7 @@ class Members:
     async def _open(self, key: str) -> tuple[Bucket, Reading | None]:
         """An object to read, or None where there is none to be had."""
         run, task = self._run, self._task
-        bucket = await run.rooms.catalog.read(lambda tx: source(tx, run.job, "s3:GetObject"))
+        bucket = await run.rooms.catalog.read(lambda tx: source(tx, run.job, "s3:GetObject", elsewhere=True))
         if key in self._unfit:
             self.problems.append(f"{bucket.identity.uri}/{key}: {self._unfit[key]}")
             return bucket, None
@@ -71,6 +76,8 @@ class Members:
         if is_itself and isinstance(task.selection, Prefix):
             return bucket, None
         try:
+            if bucket.is_elsewhere:
+                return bucket, await run.gateway.reads.open(bucket, key)
             stored = await run.rooms.catalog.read(lambda tx: versions.read(tx, bucket, key))
             return bucket, LocalReading(run.rooms, bucket, stored)
         except (errors.NoSuchKey, errors.DeleteMarker) as error:
@@ -79,7 +86,7 @@ class Members:
                     raise errors.NoSuchKey(f"{bucket.identity.uri}/{key} does not exist") from None
                 self.problems.append(f"{bucket.identity.uri}/{key}: {error.message}")
             return bucket, None
-        except errors.DamagedBlob as error:
+        except _UNFIT as error:
             raise MemberError(key, error) from error
 
 
@@ -88,5 +95,5 @@ async def _stream(key: str, reading: Reading) -> AsyncGenerator[bytes, None]:
         async with aclosing(reading.stream(0, reading.version.size)) as pieces:
             async for piece in pieces:
                 yield piece
-    except (errors.DamagedBlob, errors.FolderMissing) as error:
+    except (errors.FolderMissing, *_UNFIT) as error:
         raise MemberError(key, error) from error

@@ -23,7 +23,7 @@ async def get_object_attributes(call: Call) -> Response:
             ArgumentValue=", ".join(sorted(wanted)),
         )
     reading = await call.gateway.objects.read(
-        call.principal, call.bucket, call.key, call.version_id, action="s3:GetObjectAttributes", span=UNKNOWN
+        call.principal, call.name, call.key, call.version_id, action="s3:GetObjectAttributes", span=UNKNOWN
     )
     version = reading.version
     children = []

@@ -9,6 +9,7 @@ from tidegate.model import Bucket, Versioning
 from tidegate.s3 import tokens, xml
 from tidegate.s3.call import Call, Response, xml_response
 from tidegate.s3.fields import MAX_BUCKET_TAGS
+from tidegate.s3.operations import branches
 from tidegate.s3.operations.tagging import parse_tag_set
 from tidegate.s3.payload import read_document
 from tidegate.s3.target import validate_bucket_name
@@ -25,6 +26,8 @@ async def list_buckets(call: Call) -> Response:
     limit = call.number("max-buckets", MAX_BUCKETS, 1, MAX_BUCKETS)
     token = call.query.get("continuation-token", "")
     region = call.query.get("bucket-region")
+    if call.is_repos:
+        return await branches.list_buckets(call, limit, tokens.decode(token) if token else "")
     page = await call.gateway.buckets.list(
         call.principal, prefix=call.query.get("prefix", ""), after=tokens.decode(token) if token else "", limit=limit
     )
@@ -67,6 +70,8 @@ def providers(buckets: Sequence[Bucket]) -> list[str]:
 
 
 async def create_bucket(call: Call) -> Response:
+    if call.is_repos:
+        return await branches.create_bucket(call)
     validate_bucket_name(call.bucket)
     if call.headers.get("x-amz-bucket-object-lock-enabled", "false").lower() != "false":
         raise errors.NotImplementedByServer("Object lock is not implemented.")
@@ -81,7 +86,7 @@ async def create_bucket(call: Call) -> Response:
         tag_set = xml.child(root, "Tags")
         tags = parse_tag_set(tag_set, MAX_BUCKET_TAGS) if tag_set is not None else None
     try:
-        await call.gateway.buckets.create(call.principal, call.bucket, region=region, tags=tags)
+        await call.gateway.buckets.create(call.principal, call.name, region=region, tags=tags)
     except errors.BucketAlreadyOwnedByYou:
         if not await _may_be_made_again(call, region):
             raise
@@ -93,28 +98,30 @@ async def _may_be_made_again(call: Call, region: str) -> bool:
 
     Source: Amazon S3 API reference, "CreateBucket", BucketAlreadyOwnedByYou.
     """
-    bucket = await call.gateway.buckets.get(call.principal, call.bucket)
+    bucket = await call.gateway.buckets.get(call.principal, call.name)
     return {region, bucket.region} <= {"", DEFAULT_REGION}
 
 
 async def head_bucket(call: Call) -> Response:
-    bucket = await call.gateway.buckets.get(call.principal, call.bucket)
+    bucket = await call.gateway.buckets.get(call.principal, call.name)
     return Response(200, [(b"x-amz-bucket-region", (bucket.region or DEFAULT_REGION).encode())])
 
 
 async def delete_bucket(call: Call) -> Response:
-    await call.gateway.buckets.delete(call.principal, call.bucket)
+    await call.gateway.buckets.delete(call.principal, call.name)
     return Response(204)
 
 
 async def get_bucket_location(call: Call) -> Response:
-    bucket = await call.gateway.buckets.get(call.principal, call.bucket, "s3:GetBucketLocation")
+    bucket = await call.gateway.buckets.get(call.principal, call.name, "s3:GetBucketLocation")
     region = "" if bucket.region == DEFAULT_REGION else bucket.region
+    if call.is_repos:
+        region = branches.LOCATION
     return xml_response(xml.document("LocationConstraint", xml.text(region)))
 
 
 async def get_bucket_versioning(call: Call) -> Response:
-    bucket = await call.gateway.buckets.get(call.principal, call.bucket, "s3:GetBucketVersioning")
+    bucket = await call.gateway.buckets.get(call.principal, call.name, "s3:GetBucketVersioning")
     return xml_response(xml.document("VersioningConfiguration", xml.element("Status", bucket.versioning or None)))
 
 
@@ -127,5 +134,5 @@ async def put_bucket_versioning(call: Call) -> Response:
     status = xml.optional(root, "Status")
     if status not in (Versioning.ENABLED, Versioning.SUSPENDED):
         raise errors.IllegalVersioningConfiguration
-    await call.gateway.buckets.set_versioning(call.principal, call.bucket, Versioning(status))
+    await call.gateway.buckets.set_versioning(call.principal, call.name, Versioning(status))
     return Response()

@@ -23,7 +23,7 @@ async def _copy(call: Call) -> Response:
     copied = await call.gateway.copying.copy(
         call.principal,
         source,
-        call.bucket,
+        call.name,
         call.key,
         replace=new if replaces_metadata else None,
         tags=new.tags if replaces_tags else None,
@@ -51,7 +51,7 @@ async def _copy(call: Call) -> Response:
 async def rename_object(call: Call) -> Response:
     await call.gateway.copying.rename(
         call.principal,
-        call.bucket,
+        call.name,
         fields.rename_source(call),
         call.key,
         preconditions=fields.preconditions(call.headers),

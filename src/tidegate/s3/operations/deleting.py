@@ -27,7 +27,7 @@ async def delete_object(call: Call) -> Response:
     if size is not None or modified is not None:
         conditions = msgspec.structs.replace(conditions, if_match_size=_size(size), if_match_modified=_date(modified))
     deletion = Deletion(call.key, call.version_id, conditions)
-    deleted = await call.gateway.objects.delete(call.principal, call.bucket, deletion)
+    deleted = await call.gateway.objects.delete(call.principal, call.name, deletion)
     answer: Headers = []
     if deleted.version_id:
         answer.append((b"x-amz-version-id", deleted.version_id.encode()))
@@ -44,7 +44,7 @@ async def delete_objects(call: Call) -> Response:
     if not 1 <= len(objects) <= MAX_DELETIONS:
         raise errors.MalformedXML
     deletions = [_deletion(node) for node in objects]
-    outcomes = await call.gateway.objects.delete_many(call.principal, call.bucket, deletions)
+    outcomes = await call.gateway.objects.delete_many(call.principal, call.name, deletions)
     entries = []
     for deletion, outcome in zip(deletions, outcomes, strict=True):
         if isinstance(outcome, errors.Error):

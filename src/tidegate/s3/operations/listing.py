@@ -55,7 +55,7 @@ async def list_objects(call: Call) -> Response:
     prefix, delimiter, marker = query.get("prefix", ""), query.get("delimiter", ""), query.get("marker", "")
     limit = call.number("max-keys", MAX_KEYS, 0, MAX_KEYS)
     bucket, page = await call.gateway.buckets.list_objects(
-        call.principal, call.bucket, prefix=prefix, delimiter=delimiter, after=marker, limit=limit
+        call.principal, call.name, prefix=prefix, delimiter=delimiter, after=marker, limit=limit
     )
     next_marker = page.last if delimiter else None
     document = xml.document(
@@ -83,7 +83,7 @@ async def list_objects_v2(call: Call) -> Response:
     limit = call.number("max-keys", MAX_KEYS, 0, MAX_KEYS)
     after = tokens.decode(token) if token is not None else start_after or ""
     bucket, page = await call.gateway.buckets.list_objects(
-        call.principal, call.bucket, prefix=prefix, delimiter=delimiter, after=after, limit=limit
+        call.principal, call.name, prefix=prefix, delimiter=delimiter, after=after, limit=limit
     )
     shown_owner = await owner(call, bucket) if query.get("fetch-owner", "").lower() == "true" else ""
     document = xml.document(
@@ -127,7 +127,7 @@ async def list_object_versions(call: Call) -> Response:
     limit = call.number("max-keys", MAX_KEYS, 0, MAX_KEYS)
     bucket, page = await call.gateway.buckets.list_versions(
         call.principal,
-        call.bucket,
+        call.name,
         prefix=prefix,
         delimiter=delimiter,
         after=marker,

@@ -26,7 +26,7 @@ async def create_multipart_upload(call: Call) -> Response:
     algorithm, checksum_type = _checksum_choice(call)
     upload = await call.gateway.multipart.create(
         call.principal,
-        call.bucket,
+        call.name,
         call.key,
         fields.new_object(call.headers),
         algorithm=algorithm,
@@ -86,7 +86,7 @@ def _part_number(call: Call) -> int:
 
 async def upload_part(call: Call) -> Response:
     part, declared = await call.gateway.multipart.put_part(
-        call.principal, call.bucket, call.key, call.query["uploadId"], _part_number(call), open_payload(call)
+        call.principal, call.name, call.key, call.query["uploadId"], _part_number(call), open_payload(call)
     )
     sums = declared or part.checksums
     return Response(200, [(b"etag", fields.quoted(part.etag)), *fields.checksum_headers(sums, "")])
@@ -98,7 +98,7 @@ async def upload_part_copy(call: Call) -> Response:
         call.principal,
         fields.copy_source(call),
         ranges.parse_copy_range(byte_range) if byte_range is not None else None,
-        call.bucket,
+        call.name,
         call.key,
         call.query["uploadId"],
         _part_number(call),
@@ -119,7 +119,7 @@ async def list_parts(call: Call) -> Response:
     marker = call.number("part-number-marker", 0, 0, MAX_PART_NUMBER)
     limit = call.number("max-parts", MAX_PAGE, 0, MAX_PAGE)
     bucket, upload, parts, more = await call.gateway.multipart.parts(
-        call.principal, call.bucket, call.key, call.query["uploadId"], after=marker, limit=limit
+        call.principal, call.name, call.key, call.query["uploadId"], after=marker, limit=limit
     )
     encode = encoding(call)
     return xml_response(
@@ -159,7 +159,7 @@ async def list_multipart_uploads(call: Call) -> Response:
     limit = call.number("max-uploads", MAX_PAGE, 0, MAX_PAGE)
     bucket, page = await call.gateway.multipart.list(
         call.principal,
-        call.bucket,
+        call.name,
         prefix=prefix,
         delimiter=delimiter,
         after=marker,
@@ -226,7 +226,7 @@ async def complete_multipart_upload(call: Call) -> Response:
 async def _complete(call: Call, wanted: Sequence[Wanted]) -> Response:
     completed = await call.gateway.multipart.complete(
         call.principal,
-        call.bucket,
+        call.name,
         call.key,
         call.query["uploadId"],
         wanted,
@@ -259,7 +259,7 @@ def _expected(call: Call) -> Expected:
 
 
 async def abort_multipart_upload(call: Call) -> Response:
-    await call.gateway.multipart.abort(call.principal, call.bucket, call.key, call.query["uploadId"])
+    await call.gateway.multipart.abort(call.principal, call.name, call.key, call.query["uploadId"])
     return Response(204)
 
 

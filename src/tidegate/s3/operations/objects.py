@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Mapping
 from tidegate import errors
 from tidegate.asgi import Headers, begun
 from tidegate.clock import SECOND
-from tidegate.gateway.reading import UNKNOWN, Reading, Span
+from tidegate.gateway.reading import ALL, UNKNOWN, Reading, Span
 from tidegate.model import COMPOSITE, STANDARD, ObjectPart, Version
+from tidegate.preconditions import if_range_holds
 from tidegate.s3 import fields, ranges
 from tidegate.s3.call import SIZE_DIGITS, Call, Response, whole_number
 from tidegate.s3.payload import open_payload
@@ -32,16 +33,21 @@ async def put_object(call: Call) -> Response:
         )
     version = await call.gateway.objects.put(
         call.principal,
-        call.bucket,
+        call.name,
         call.key,
         open_payload(call),
         fields.new_object(headers),
         preconditions=fields.preconditions(headers),
         write_offset=offset,
     )
+    return answer_written(version, with_size=offset is not None)
+
+
+def answer_written(version: Version, *, with_size: bool = False) -> Response:
+    """The answer to a request that has written an object."""
     answer = [(b"etag", fields.quoted(version.etag)), *fields.new_version_headers(version.version_id)]
     answer += fields.checksum_headers(version.attributes.checksums, version.attributes.checksum_type)
-    if offset is not None:
+    if with_size:
         answer.append((b"x-amz-object-size", b"%d" % version.size))
     return Response(200, answer)
 
@@ -57,12 +63,22 @@ def get_object(call: Call) -> Awaitable[Response]:
 async def _read(call: Call, *, with_body: bool) -> Response:
     reading = await call.gateway.objects.read(
         call.principal,
-        call.bucket,
+        call.name,
         call.key,
         call.version_id,
         preconditions=fields.preconditions(call.headers),
-        span=Span(*ranges.expected(call.headers.get("range", ""))) if with_body else UNKNOWN,
+        span=_span(call.headers.get("range")) if with_body else UNKNOWN,
     )
+    return await answer_reading(call, reading, with_body=with_body)
+
+
+def _span(header: str | None) -> Span:
+    """What a Range header asks for."""
+    return ALL if header is None else Span(*ranges.expected(header))
+
+
+async def answer_reading(call: Call, reading: Reading, *, with_body: bool) -> Response:
+    """The answer to a request for an object that was found."""
     version = reading.version
     headers = object_headers(version)
     start, length, status = 0, version.size, 200
@@ -74,7 +90,7 @@ async def _read(call: Call, *, with_body: bool) -> Response:
             headers.append((b"x-amz-mp-parts-count", b"%d" % count))
         if version.attributes.checksum_type == COMPOSITE:
             sums = part.checksums
-    elif (header := call.headers.get("range")) is not None and _if_range_holds(call.headers, version):
+    elif (header := call.headers.get("range")) is not None and if_range_holds(call.headers.get("if-range"), version):
         selected = ranges.evaluate(header, version.size)
         if selected is not None:
             start, length = selected
@@ -117,16 +133,6 @@ def object_headers(version: Version) -> Headers:
     return headers
 
 
-def _if_range_holds(headers: Mapping[str, str], version: Version) -> bool:
-    """Whether a range may be answered in part: If-Range names the object as it is (RFC 9110 section 13.1.5)."""
-    condition = headers.get("if-range")
-    if condition is None:
-        return True
-    if (date := fields.parse_http_date(condition)) is not None:
-        return version.modified // SECOND * SECOND == date
-    return condition.strip().strip('"') == version.etag
-
-
 async def _part(call: Call, reading: Reading) -> tuple[int, ObjectPart, int]:
     """First byte of the part that is asked for, the part, and how many there are: 0 where it stands for the object."""
     if "range" in call.headers:
@@ -161,7 +167,7 @@ def _override(call: Call, headers: Headers) -> None:
     }
     if not overrides:
         return
-    if not call.principal.id and not call.principal.is_admin:
+    if not call.principal.id and not call.principal.is_admin and call.passage is None:
         raise errors.InvalidRequest("Request specific response headers cannot be used for anonymous GET requests.")
     if any(CONTROL.search(value) for value in overrides.values()):
         raise errors.InvalidArgument("A response header cannot have control characters in it.")

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from xml.etree.ElementTree import Element
 
 from tidegate import errors
+from tidegate.asgi import Headers
 from tidegate.s3 import xml
 from tidegate.s3.call import Call, Response, xml_response
-from tidegate.s3.fields import MAX_BUCKET_TAGS, MAX_OBJECT_TAGS, check_tags, version_headers
+from tidegate.s3.fields import MAX_BUCKET_TAGS, MAX_OBJECT_TAGS, check_tags
 from tidegate.s3.payload import read_document
 
 _TAGGING_DOCUMENT = 128 * 1024  # bytes; 50 tags of the longest kind, four bytes a character, stay below
@@ -40,33 +41,35 @@ def _tagging(tags: Mapping[str, str]) -> bytes:
 
 
 async def get_bucket_tagging(call: Call) -> Response:
-    return xml_response(_tagging(await call.gateway.buckets.tags(call.principal, call.bucket)))
+    return xml_response(_tagging(await call.gateway.buckets.tags(call.principal, call.name)))
 
 
 async def put_bucket_tagging(call: Call) -> Response:
     tags = await _read_tags(call, MAX_BUCKET_TAGS, "s3:PutBucketTagging")
-    await call.gateway.buckets.set_tags(call.principal, call.bucket, tags)
+    await call.gateway.buckets.set_tags(call.principal, call.name, tags)
     return Response(204)
 
 
 async def delete_bucket_tagging(call: Call) -> Response:
-    await call.gateway.buckets.set_tags(call.principal, call.bucket, None)
+    await call.gateway.buckets.set_tags(call.principal, call.name, None)
     return Response(204)
 
 
 async def get_object_tagging(call: Call) -> Response:
-    version = await call.gateway.objects.head(
-        call.principal, call.bucket, call.key, call.version_id, action="s3:GetObjectTagging"
-    )
-    return xml_response(_tagging(version.tags), version_headers(version))
+    tags, version_id = await call.gateway.objects.tags(call.principal, call.name, call.key, call.version_id)
+    return xml_response(_tagging(tags), _named(version_id))
 
 
 async def put_object_tagging(call: Call) -> Response:
     tags = await _read_tags(call, MAX_OBJECT_TAGS, "s3:PutObjectTagging")
-    version = await call.gateway.objects.set_tags(call.principal, call.bucket, call.key, call.version_id, tags)
-    return Response(200, version_headers(version))
+    version_id = await call.gateway.objects.set_tags(call.principal, call.name, call.key, call.version_id, tags)
+    return Response(200, _named(version_id))
 
 
 async def delete_object_tagging(call: Call) -> Response:
-    version = await call.gateway.objects.set_tags(call.principal, call.bucket, call.key, call.version_id, {})
-    return Response(204, version_headers(version))
+    version_id = await call.gateway.objects.set_tags(call.principal, call.name, call.key, call.version_id, {})
+    return Response(204, _named(version_id))
+
+
+def _named(version_id: str) -> Headers:
+    return [(b"x-amz-version-id", version_id.encode())] if version_id else []

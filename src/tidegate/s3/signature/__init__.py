@@ -17,6 +17,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NoReturn
 
+import msgspec
+
 from tidegate import errors
 from tidegate.s3.signature import canonical, v2, v4
 from tidegate.s3.signature.chunks import ChunkSigner
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 __all__ = [
+    "MARKS",
     "MAX_SKEW",
     "UNSIGNED_PAYLOAD",
     "Authenticated",
@@ -45,7 +48,9 @@ __all__ = [
 ]
 
 _TOKEN_MARKS: Final = frozenset((b"X-Amz-Security-Token", b"x-amz-security-token"))  # of version 4, and of 2
-_MARKS: Final = frozenset((*v4.PRESIGN_MARKS, *v2.PRESIGN_MARKS, *_TOKEN_MARKS))
+_V4_MARKS: Final = frozenset(v4.PRESIGN_MARKS)
+_V2_MARKS: Final = frozenset(v2.PRESIGN_MARKS)
+MARKS: Final = _V4_MARKS | _V2_MARKS | _TOKEN_MARKS
 
 
 def authenticate(
@@ -94,7 +99,7 @@ def read(
     if fields is None:
         fields = canonical.pairs(request.query)
     values = {name: value for name, _, value in fields}
-    marks = _MARKS.intersection(values)
+    marks = MARKS.intersection(values)
     authorization = headers.get(b"authorization")
     token = headers.get(b"x-amz-security-token")
     if authorization:
@@ -119,9 +124,9 @@ def read(
         given += [canonical.decoded(value) for name, _, value in fields if name in _TOKEN_MARKS]
     if len(given) > 1:
         raise _only_one_mechanism()
-    if kinds.issubset(v4.PRESIGN_MARKS):
+    if kinds <= _V4_MARKS:
         found = v4.authenticate_query(request, headers, fields, values, now, prefix)
-    elif kinds.issubset(v2.PRESIGN_MARKS):
+    elif kinds <= _V2_MARKS:
         _require_v2(allow=allow_v2)
         found = v2.authenticate_query(request, headers, fields, now, _resources(request.path, prefix, host_bucket))
     else:
@@ -138,7 +143,7 @@ def _bearer(authorization: bytes, other: bytes | None) -> Unverified:
 
 
 def _with_token(found: Unverified, token: bytes, *, presigned: bool) -> Unverified:
-    return Unverified(found.access_key, found.verify, token.strip().decode("latin-1"), presigned)
+    return msgspec.structs.replace(found, token=token.strip().decode("latin-1"), presigned=presigned)
 
 
 def _not_signed(secret: str) -> NoReturn:

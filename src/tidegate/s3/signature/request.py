@@ -27,13 +27,16 @@ class Unverified(msgspec.Struct, frozen=True):
     """A well-formed signature of a known kind that may be anybody's; or a token, or both.
 
     ``verify`` takes the secret of ``access_key``. It returns who signed, or raises SignatureDoesNotMatch or
-    AccessDenied. ``access_key`` is empty where there is a token alone. ``presigned`` is only said beside a token.
+    AccessDenied. ``access_key`` is empty where there is a token alone. ``presigned`` is for a signature in the URL.
+    ``region`` and ``listed`` (the names of the signed headers, joined by ``;``) are version 4's.
     """
 
     access_key: str
     verify: Callable[[str], Authenticated]
     token: str | None = None
     presigned: bool = False
+    region: bytes = b""
+    listed: bytes = b""
 
 
 class ChunkSeed(msgspec.Struct, frozen=True):

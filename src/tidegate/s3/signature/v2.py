@@ -137,7 +137,8 @@ def authenticate_query(
     if any(b"\n" in value for value in moved.values()):
         raise errors.AccessDenied("A header that is given in the query cannot have a line break in it")
     claim = _Claim(access_key.decode("utf-8", "replace"), signature, expires, presigned=True)
-    return Unverified(claim.access_key, partial(_verify, claim, request, {**moved, **headers}, fields, resources))
+    verify = partial(_verify, claim, request, {**moved, **headers}, fields, resources)
+    return Unverified(claim.access_key, verify, presigned=True)
 
 
 def _verify(

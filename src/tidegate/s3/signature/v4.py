@@ -38,9 +38,12 @@ _ONLY_ONCE: Final = frozenset((*PRESIGN_PARAMETERS, _PAYLOAD_PARAMETER))
 
 MAX_EXPIRES: Final = 7 * 24 * 60 * 60  # seconds; Amazon's limit for a presigned URL
 _EXPIRES_DIGITS: Final = len(str(MAX_EXPIRES))
-MAX_CREDENTIAL_LENGTH: Final = 256  # Amazon's access keys have at most 128; bounds what the cache of keys can hold
+# Amazon's access keys have at most 128 characters; but a token may stand for one, which has up to 8 KiB.
+MAX_CREDENTIAL_LENGTH: Final = 8 * 1024 + 128
+MAX_CREDENTIAL_REMEMBERED: Final = 256  # bounds what the cache of them can hold
 CREDENTIALS_REMEMBERED: Final = 1024  # one a key, day and region; bounded, as the client chooses them
 LISTS_REMEMBERED: Final = 256  # of signed headers: a client has a few
+LIFETIMES_REMEMBERED: Final = 256  # a program presigns for one or two; bounded, as the client chooses them
 SIGNING_KEYS_REMEMBERED: Final = 1024  # one a secret, day and region; bounded, as the client chooses region and day
 
 
@@ -76,7 +79,8 @@ def authenticate_header(
     if payload_hash is None:
         raise errors.InvalidRequest("Missing required header for this request: x-amz-content-sha256")
     claim = _Claim(access_key, day, region, scope, timestamp, listed, signature, payload_hash.strip(), presigned=False)
-    return Unverified(access_key, partial(_verify, claim, request, headers, fields, prefix))
+    verify = partial(_verify, claim, request, headers, fields, prefix)
+    return Unverified(access_key, verify, region=region, listed=listed)
 
 
 def authenticate_query(
@@ -115,7 +119,8 @@ def authenticate_query(
     )
     signed_fields = list(fields)
     signed_fields.remove((b"X-Amz-Signature", b"=", signature))
-    return Unverified(access_key, partial(_verify, claim, request, headers, signed_fields, prefix))
+    verify = partial(_verify, claim, request, headers, signed_fields, prefix)
+    return Unverified(access_key, verify, presigned=True, region=region, listed=claim.listed)
 
 
 def check_skew(seconds: float, now: float) -> None:
@@ -185,9 +190,14 @@ def _timestamp(headers: Mapping[bytes, bytes]) -> tuple[bytes, int]:
     return canonical.format_iso8601(seconds), seconds
 
 
-@lru_cache(maxsize=CREDENTIALS_REMEMBERED)
 def _credential(credential: bytes, malformed: Callable[[str], NoReturn]) -> tuple[str, bytes, bytes, bytes]:
     """Return access key, day, region and scope. An access key may have slashes in it, the rest may not."""
+    if len(credential) > MAX_CREDENTIAL_REMEMBERED:
+        return _parsed_credential(credential, malformed)
+    return _remembered_credential(credential, malformed)
+
+
+def _parsed_credential(credential: bytes, malformed: Callable[[str], NoReturn]) -> tuple[str, bytes, bytes, bytes]:
     parts = credential.rsplit(b"/", 4)
     if len(parts) != 5 or len(credential) > MAX_CREDENTIAL_LENGTH or not credential.isascii():
         malformed('the Credential is mal-formed; expecting "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request".')
@@ -201,6 +211,9 @@ def _credential(credential: bytes, malformed: Callable[[str], NoReturn]) -> tupl
     if terminator != b"aws4_request":
         malformed(f'incorrect terminal "{terminator.decode("ascii")}". This endpoint uses "aws4_request".')
     return access_key.decode("ascii"), day, region, credential[len(access_key) + 1 :]
+
+
+_remembered_credential = lru_cache(maxsize=CREDENTIALS_REMEMBERED)(_parsed_credential)
 
 
 def _presign_parameters(fields: Sequence[canonical.Pair], values: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
@@ -230,6 +243,7 @@ def _listed(value: bytes) -> tuple[tuple[bytes, ...], frozenset[bytes]]:
     return names, frozenset(names)
 
 
+@lru_cache(maxsize=LIFETIMES_REMEMBERED)
 def _expires(value: bytes) -> int:
     if not value.removeprefix(b"-").isdigit():
         raise errors.AuthorizationQueryParametersError("X-Amz-Expires should be a number")
@@ -304,7 +318,7 @@ def _verify(
 
 def _check_all_signed(headers: Mapping[bytes, bytes], signed: frozenset[bytes]) -> None:
     """Raise AccessDenied unless the host and every ``x-amz-`` header are signed: anybody could add one that is not."""
-    unsigned = [name for name in headers.keys() - signed if name[:6] == b"x-amz-"]
+    unsigned = [name for name in headers if name[:6] == b"x-amz-" and name not in signed]
     if b"host" not in signed:
         unsigned.append(b"host")
     if unsigned:

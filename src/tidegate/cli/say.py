@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from tidegate.cli.ais.client import Failure
-from tidegate.cli.ais.text import printable
+from tidegate.cli.failures import Failure
+from tidegate.cli.values import printable
 
 
 def error(message: str, hint: str = "") -> None:
@@ -44,8 +44,3 @@ def confirm(question: str, *, yes: bool, word: str = "Y") -> bool:
         if not answer or answer.strip().lower() in {"n", "no"}:
             note("Operation canceled.")
             return False
-
-
-def job_started(what: str, id: str) -> str:
-    """The line for a job that goes on by itself."""
-    return f"{what}. To monitor the progress, run 'ais show job {id}'"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Final, Literal
 
-from tidegate.cli.ais.client import Failure
+from tidegate.cli.failures import Failure
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -32,16 +32,16 @@ class Bar:
         self._lock = threading.Lock()
         self._since = time.monotonic()
         self._done = 0
-        self._is_cancelled = False
+        self.is_cancelled = False
         self._shown: tuple[Progress, TaskID] | None = None
 
     def cancel(self) -> None:
         """Nobody wants the rest: whoever advances next is told."""
-        self._is_cancelled = True
+        self.is_cancelled = True
 
     def advance(self, by: int) -> None:
         """So much more is done. Raises ``Failure`` where the work was cancelled."""
-        if self._is_cancelled:
+        if self.is_cancelled:
             raise Failure("interrupted")
         if self._is_wanted:
             with self._lock:

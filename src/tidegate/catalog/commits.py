@@ -1,0 +1,294 @@
+"""Commits: places in the logs of a repository that have a name.
+
+Whatever a transaction writes to a branch is one commit, or goes into the one that is open. A commit's ``seq`` is its
+place in the log and that of every row that it wrote; its id is their version id and carries the place.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+import msgspec
+from msgspec.structs import replace
+
+from tidegate import errors
+from tidegate.catalog import hooks, rows
+from tidegate.catalog.abc import Reader, Row, Transaction
+from tidegate.catalog.hooks import About, Occasion
+from tidegate.catalog.rows import NEWEST
+from tidegate.clock import now
+from tidegate.model import Bucket, Commit, HookEvent, Layer, Origin, Repo, Writer
+from tidegate.refs import RepoName
+
+COLUMNS = "id, branch, log, seq, merged, author, message, metadata, origin, started, finished, objects, bytes, changes"
+_INSERT = f"INSERT INTO commits ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+# Newest first, as seq is the table's rowid.
+_LAST = "SELECT seq, id, objects, bytes, finished FROM commits WHERE log = ? AND seq <= ? ORDER BY seq DESC LIMIT 1"
+
+
+# In a transaction's memo: the branches, as their writers see them, on which it has made commits.
+STAMPED = "branches with a new commit"
+
+
+class Stamp(msgspec.Struct, frozen=True):
+    """What a write into a branch is called: its place in the log, and its version's id."""
+
+    seq: int
+    id: str
+
+
+class Point(msgspec.Struct, frozen=True):
+    """A commit, as much as it takes to stand on it. ``finished`` is 0 while it is open."""
+
+    log: int
+    seq: int
+    id: str
+    objects: int
+    size: int
+    finished: int
+
+
+def chain(tx: Reader, log: int, until: int = NEWEST) -> tuple[Layer, ...]:
+    """The layers of what a log has up to a place, with all that it forked from."""
+    layers = []
+    while True:
+        row = tx.one("SELECT parent, fork, is_whole FROM logs WHERE id = ?", (log,))
+        parent, fork, is_whole = (None, 0, 0) if row is None else row
+        layers.append(Layer(log, until, is_whole=bool(is_whole)))
+        if parent is None:
+            return tuple(layers)
+        log, until = parent, fork
+
+
+def last(tx: Reader, layers: Sequence[Layer]) -> Point | None:
+    """The newest commit in a state."""
+    for layer in layers:
+        row = tx.one(_LAST, (layer.log, layer.until))
+        if row is not None:
+            seq, commit_id, objects, size, finished = row
+            return Point(layer.log, seq, commit_id, objects, size, finished or 0)
+    return None
+
+
+def before(tx: Reader, log: int, seq: int) -> Point | None:
+    """The commit that one stands on."""
+    return last(tx, chain(tx, log, seq - 1))
+
+
+def point(tx: Reader, commit_id: str) -> Point | None:
+    """The commit of an id, of whatever repository."""
+    seq = rows.seq_of(commit_id)
+    if seq is None:
+        return None
+    row = tx.one(
+        "SELECT log, seq, id, objects, bytes, finished FROM commits WHERE seq = ? AND id = ?", (seq, commit_id)
+    )
+    if row is None:
+        return None
+    log, place, found, objects, size, finished = row
+    return Point(log, place, found, objects, size, finished or 0)
+
+
+def is_merged(tx: Reader, commit_id: str) -> bool:
+    """Whether a merge says that it has taken over a commit: later ones of the same sides count from there."""
+    return tx.one("SELECT 1 FROM commits WHERE merged = ? LIMIT 1", (commit_id,)) is not None
+
+
+def hand_down(tx: Transaction, commit: Commit) -> None:
+    """Before a commit becomes part of the next one in its log: what it has merged, that has then.
+
+    Raises ``CommitInUse`` where both are merges, of which one would be forgotten.
+    """
+    if commit.merged is None:
+        return
+    row = tx.one(
+        "SELECT seq, merged FROM commits WHERE log = ? AND seq > ? ORDER BY seq LIMIT 1", (commit.log, commit.seq)
+    )
+    if row is not None and row[1] is not None:
+        raise errors.CommitInUse(f"cannot squash a merge into another one: {commit.id}")
+    if row is not None:
+        tx.execute("UPDATE commits SET merged = ? WHERE seq = ?", (commit.merged, row[0]))
+
+
+def within(layers: Sequence[Layer], log: int, seq: int) -> tuple[Layer, ...]:
+    """The layers of the state at a place, if it is in the past of another state; else none."""
+    for depth, layer in enumerate(layers):
+        if layer.log == log:
+            return (replace(layer, until=seq), *layers[depth + 1 :]) if seq <= layer.until else ()
+    return ()
+
+
+def stamp(tx: Transaction, bucket: Bucket, key: str | None = None) -> Stamp:
+    """What the writes of this transaction to a branch are called: a new commit, made by the first of them, which is of
+    ``key``, or the one that is open. Hooks that may refuse are asked before.
+    """
+    place = bucket.place
+    if place is None or place.is_snapshot:
+        raise errors.AccessDenied("A commit cannot be changed.")
+    if place.open is not None:
+        return Stamp(*place.open)
+    made: Stamp | None = tx.memo.get(("stamp", bucket.log))
+    if made is None:
+        if place.has_hooks:
+            ask_hooks(tx, bucket, key)
+        made = begin(tx, bucket, is_open=False)
+        tx.memo["stamp", bucket.log] = made
+        tx.memo.setdefault(STAMPED, []).append(bucket)
+    return made
+
+
+def ask_hooks(tx: Transaction, bucket: Bucket, key: str | None = None) -> None:
+    """Raises ``hooks.UnaskedError`` unless the hooks agree to what the bucket's writer is about to commit."""
+    place, writer = bucket.place, bucket.writer
+    if place is None:
+        return
+    parent = last(tx, place.newest or chain(tx, bucket.log))
+    about = About(
+        None, None if parent is None else parent.id, writer.merged, writer.name, writer.note.message,
+        dict(writer.note.metadata), writer.origin,
+    )  # fmt: skip
+    event = HookEvent.PRE_MERGE if writer.origin is Origin.MERGE else HookEvent.PRE_COMMIT
+    hooks.ask(tx, place.repo_id, Occasion(event, place.repo, place.branch, about, key, mark=writer.merged or ""))
+
+
+def begin(tx: Transaction, bucket: Bucket, *, is_open: bool) -> Stamp:
+    """Makes a commit on a branch that has the same content as the one before it."""
+    place, writer = bucket.place, bucket.writer
+    seq = tx.sequence()
+    made = Stamp(seq, rows.new_version_id(seq))
+    parent = last(tx, place.newest if place is not None and place.newest else chain(tx, bucket.log))
+    # Times in a log never go back, whatever the clock does: a state is found by its time.
+    moment = now() if parent is None else max(now(), parent.finished)
+    tx.execute(
+        _INSERT,
+        (
+            made.id, "" if place is None else place.branch, bucket.log, seq, writer.merged, writer.name,
+            writer.note.message, rows.pack_map(writer.note.metadata), writer.origin, moment,
+            None if is_open else moment, 0 if parent is None else parent.objects, 0 if parent is None else parent.size,
+            0,
+        ),
+    )  # fmt: skip
+    return made
+
+
+def count(tx: Transaction, log: int, seq: int, key: bytes, objects: int, size: int) -> None:
+    """Takes down that a commit has written a key, and by how much its content has grown."""
+    is_new = tx.one("INSERT OR IGNORE INTO changes (log, seq, key) VALUES (?, ?, ?) RETURNING 1", (log, seq, key))
+    tx.execute(
+        "UPDATE commits SET objects = objects + ?, bytes = bytes + ?, changes = changes + ? WHERE seq = ?",
+        (objects, size, int(is_new is not None), seq),
+    )
+
+
+def rebase(tx: Transaction, seq: int, old: Point | None, new: Point) -> None:
+    """Has a commit that is open stand on another one, which came after the one that it stands on."""
+    objects, size = (0, 0) if old is None else (old.objects, old.size)
+    tx.execute(
+        "UPDATE commits SET objects = objects + ?, bytes = bytes + ?, started = max(started, ?) WHERE seq = ?",
+        (new.objects - objects, new.size - size, new.finished, seq),
+    )
+
+
+def wrote(tx: Reader, log: int, seq: int, key: bytes) -> bool:
+    """Whether a commit has written a key."""
+    return tx.one("SELECT 1 FROM changes WHERE log = ? AND seq = ? AND key = ?", (log, seq, key)) is not None
+
+
+def finish(tx: Transaction, seq: int, writer: Writer) -> None:
+    """Ends a commit that was open. What is said of it now takes the place of what was."""
+    row = tx.one("SELECT message, metadata, started FROM commits WHERE seq = ?", (seq,))
+    if row is None:
+        raise errors.NoSuchCommit
+    message, metadata, started = row
+    said = {**rows.unpack_map(metadata), **writer.note.metadata}
+    tx.execute(
+        "UPDATE commits SET finished = ?, message = ?, metadata = ? WHERE seq = ?",
+        (max(now(), started), writer.note.message or message, rows.pack_map(said), seq),
+    )
+
+
+def commit(tx: Reader, row: Row, repo: RepoName) -> Commit:
+    """The commit in a row of ``COLUMNS``."""
+    (
+        commit_id,
+        branch,
+        log,
+        seq,
+        merged,
+        author,
+        message,
+        metadata,
+        origin,
+        started,
+        finished,
+        objects,
+        size,
+        changes,
+    ) = row
+    parent = before(tx, log, seq)
+    return Commit(
+        commit_id, repo, branch, log, seq, None if parent is None else parent.id, merged, author, message,
+        rows.unpack_map(metadata), Origin(origin), started, finished, objects, size, changes,
+    )  # fmt: skip
+
+
+def get(tx: Reader, seq: int, repo: RepoName) -> Commit:
+    """The commit at a place. Raises ``NoSuchCommit``."""
+    row = tx.one(f"SELECT {COLUMNS} FROM commits WHERE seq = ?", (seq,))
+    if row is None:
+        raise errors.NoSuchCommit
+    return commit(tx, row, repo)
+
+
+def page(tx: Reader, layers: Sequence[Layer], repo: RepoName, before_seq: int, limit: int) -> list[Commit]:
+    """Commits in the past of a state, the newest first, from before a place."""
+    found: list[Commit] = []
+    for layer in layers:
+        bounds = (layer.log, min(layer.until, before_seq - 1), limit - len(found))
+        sql = f"SELECT {COLUMNS} FROM commits WHERE log = ? AND seq <= ? ORDER BY seq DESC LIMIT ?"
+        found += [commit(tx, row, repo) for row in list(tx.rows(sql, bounds))]
+        if len(found) >= limit:
+            break
+    return found
+
+
+def at_time(tx: Reader, layers: Sequence[Layer], time: int) -> Point | None:
+    """The newest commit in a state that was finished by a time: found by halves, as times in a log never go back."""
+    for layer in layers:
+        row = tx.one("SELECT min(seq), max(seq) FROM commits WHERE log = ? AND seq <= ?", (layer.log, layer.until))
+        if row is None or row[0] is None:
+            continue
+        low, high = row  # places; what is sought, if it is here, is between them
+        best: Point | None = None
+        while low <= high:
+            middle = (low + high) // 2
+            found = tx.one(_LAST, (layer.log, middle))
+            if found is None or found[0] < low:
+                low = middle + 1
+            elif found[4] is not None and found[4] <= time:
+                best = Point(layer.log, found[0], found[1], found[2], found[3], found[4])
+                low = middle + 1
+            else:
+                high = found[0] - 1
+        if best is not None:
+            return best
+    return None
+
+
+def places(tx: Reader, layers: Sequence[Layer]) -> Iterator[tuple[int, int]]:
+    """Log and place of each commit in a state, the newest first."""
+    for layer in layers:
+        bounds = (layer.log, layer.until)
+        for (seq,) in tx.rows("SELECT seq FROM commits WHERE log = ? AND seq <= ? ORDER BY seq DESC", bounds):
+            yield layer.log, seq
+
+
+def page_of_repo(tx: Reader, repo: Repo, before_seq: int, limit: int) -> list[Commit]:
+    """Commits of all logs of a repository, the newest first, from before a place."""
+    logs = [log for (log,) in tx.rows("SELECT id FROM logs WHERE repo = ?", (repo.id,))]
+    sql = f"SELECT {COLUMNS} FROM commits WHERE log = ? AND seq < ? ORDER BY seq DESC"
+    streams = [tx.rows(sql, (log, before_seq)) for log in logs]
+    newest = islice(heapq.merge(*streams, key=lambda row: -row[3]), limit)
+    return [commit(tx, row, repo.name) for row in list(newest)]
