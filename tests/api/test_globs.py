@@ -6,7 +6,7 @@ import re
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tidegate import errors
@@ -37,6 +37,10 @@ def expression(pattern: str) -> str:
 
 
 @given(PATTERNS, PATHS)
+@example("{,*}{,*}a", "/a")
+@example("*{,*}*a", "b/a")
+@example("\\*{,*}", "*b")
+@example("{,*}**", "a/b")
 def test_a_pattern_means_what_a_regular_expression_would(pattern: str, path: str) -> None:
     """Letter by letter, for files."""
     path = path.rstrip("/") or "a"

@@ -182,8 +182,15 @@ def _alternatives(text: str) -> list[str]:
             done.append(each)
         else:
             start, end, options = braces
-            waiting += [each[:start] + option + each[end:] for option in reversed(options)]
+            waiting += [_joined(_joined(each[:start], option), each[end:]) for option in reversed(options)]
     return done
+
+
+def _joined(left: str, right: str) -> str:
+    """Two pieces of a pattern as one: a `*` of either is no `**`, and both mean what one does."""
+    before = left.rstrip("*")
+    stars = len(left) - len(before) - (len(before) - len(before.rstrip("\\"))) % 2  # after a backslash it is plain
+    return left + right[1:] if stars == 1 and right.startswith("*") and not right.startswith("**") else left + right
 
 
 def _braces(text: str) -> Iterator[tuple[int, int, list[str]]]:
