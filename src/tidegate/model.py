@@ -20,6 +20,15 @@ from tidegate.properties import BucketProperties
 from tidegate.refs import RepoName
 
 EMPTY: Mapping[str, str] = MappingProxyType({})
+# What is kept of an object's HTTP headers, everywhere.
+STORED_HEADERS = (
+    "content-type",
+    "content-encoding",
+    "content-disposition",
+    "content-language",
+    "cache-control",
+    "expires",
+)
 
 STANDARD = "STANDARD"
 NULL_VERSION = "null"  # the id that a null version is called by
@@ -57,6 +66,9 @@ class Origin(StrEnum):
     USER = "USER"
     MERGE = "MERGE"
     AUTO = "AUTO"
+
+
+NEWEST = 2**63 - 1  # after every place in a log: the engines' integers have 64 bits and a sign
 
 
 class Layer(msgspec.Struct, frozen=True):
@@ -122,6 +134,11 @@ class Bucket(msgspec.Struct, frozen=True):
     layers: tuple[Layer, ...] = ()
     place: Place | None = None
     writer: Writer = Writer()
+
+    @property
+    def state(self) -> tuple[Layer, ...]:
+        """What is in it, as layers, also where that is simply the newest of its log."""
+        return self.layers or (Layer(self.log, NEWEST),)
 
     @property
     def is_elsewhere(self) -> bool:

@@ -11,8 +11,8 @@ import pytest
 from tests.unit.store import Store
 from tidegate.catalog import states, versions
 from tidegate.catalog.abc import Reader, Row
-from tidegate.catalog.rows import NEWEST, VERSION_COLUMNS, VERSION_WIDTH
-from tidegate.model import Bucket, Layer, Versioning
+from tidegate.catalog.rows import VERSION_COLUMNS, VERSION_WIDTH
+from tidegate.model import NEWEST, Bucket, Layer, Versioning
 
 KEYS = tuple(f"k{number:02d}".encode() for number in range(20))
 LOGS = 2 * states.TOGETHER + 3

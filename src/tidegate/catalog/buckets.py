@@ -11,7 +11,7 @@ from tidegate import errors
 from tidegate.access import EVERYTHING
 from tidegate.catalog import commits, repos, rows
 from tidegate.catalog.abc import Reader, Row, Transaction
-from tidegate.model import Bucket, Layer, Place, Versioning, Writer
+from tidegate.model import NEWEST, Bucket, Layer, Place, Versioning, Writer
 from tidegate.names import AIS, BucketName
 from tidegate.properties import BucketProperties
 from tidegate.refs import RefName, RepoName, is_moving, is_time, parse_bucket, parse_time
@@ -41,7 +41,7 @@ def _of_branch(tx: Reader, bucket: Bucket, repo: int) -> Bucket:
     layers = repos.readable(tx, branch)
     return replace(
         bucket,
-        layers=() if layers == (Layer(bucket.log, rows.NEWEST),) else layers,
+        layers=_short(bucket, layers),
         place=repos.place(tx, repos.repo_of(tx, repo), branch),
     )
 
@@ -78,8 +78,12 @@ def writable(bucket: Bucket, writer: Writer) -> Bucket:
     place = bucket.place
     if place is None:
         return bucket
-    layers = () if place.newest == (Layer(bucket.log, rows.NEWEST),) else place.newest
-    return replace(bucket, layers=layers, writer=writer)
+    return replace(bucket, layers=_short(bucket, place.newest), writer=writer)
+
+
+def _short(bucket: Bucket, layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
+    """The layers as a bucket has them: none for what goes without saying."""
+    return () if layers == (Layer(bucket.log, NEWEST),) else layers
 
 
 def by_id(tx: Reader, number: int) -> Bucket | None:
@@ -320,7 +324,7 @@ def set_properties(tx: Transaction, bucket: Bucket, properties: BucketProperties
 def size(tx: Reader, bucket: Bucket) -> tuple[int, int]:
     """The number of a bucket's live objects, and their bytes."""
     if bucket.place is not None:
-        head = commits.last(tx, bucket.layers or bucket.place.newest)
+        head = commits.last(tx, bucket.state)
         return (0, 0) if head is None else (head.objects, head.size)
     row = tx.one("SELECT objects, bytes FROM logs WHERE id = ?", (bucket.log,))
     return (0, 0) if row is None else (row[0], row[1])

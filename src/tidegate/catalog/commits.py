@@ -17,15 +17,15 @@ from tidegate import errors
 from tidegate.catalog import hooks, rows
 from tidegate.catalog.abc import Reader, Row, Transaction
 from tidegate.catalog.hooks import About, Occasion
-from tidegate.catalog.rows import NEWEST
 from tidegate.clock import now
-from tidegate.model import Bucket, Commit, HookEvent, Layer, Origin, Repo, Writer
+from tidegate.model import NEWEST, Bucket, Commit, HookEvent, Layer, Origin, Repo, Writer
 from tidegate.refs import RepoName
 
 COLUMNS = "id, branch, log, seq, merged, author, message, metadata, origin, started, finished, objects, bytes, changes"
 _INSERT = f"INSERT INTO commits ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_POINT = "SELECT log, seq, id, objects, bytes, coalesce(finished, 0) FROM commits"
 # Newest first, as seq is the table's rowid.
-_LAST = "SELECT seq, id, objects, bytes, finished FROM commits WHERE log = ? AND seq <= ? ORDER BY seq DESC LIMIT 1"
+_LAST = f"{_POINT} WHERE log = ? AND seq <= ? ORDER BY seq DESC LIMIT 1"
 
 
 # In a transaction's memo: the branches, as their writers see them, on which it has made commits.
@@ -67,8 +67,7 @@ def last(tx: Reader, layers: Sequence[Layer]) -> Point | None:
     for layer in layers:
         row = tx.one(_LAST, (layer.log, layer.until))
         if row is not None:
-            seq, commit_id, objects, size, finished = row
-            return Point(layer.log, seq, commit_id, objects, size, finished or 0)
+            return Point(*row)
     return None
 
 
@@ -82,13 +81,8 @@ def point(tx: Reader, commit_id: str) -> Point | None:
     seq = rows.seq_of(commit_id)
     if seq is None:
         return None
-    row = tx.one(
-        "SELECT log, seq, id, objects, bytes, finished FROM commits WHERE seq = ? AND id = ?", (seq, commit_id)
-    )
-    if row is None:
-        return None
-    log, place, found, objects, size, finished = row
-    return Point(log, place, found, objects, size, finished or 0)
+    row = tx.one(f"{_POINT} WHERE seq = ? AND id = ?", (seq, commit_id))
+    return None if row is None else Point(*row)
 
 
 def is_merged(tx: Reader, commit_id: str) -> bool:
@@ -144,7 +138,7 @@ def ask_hooks(tx: Transaction, bucket: Bucket, key: str | None = None) -> None:
     place, writer = bucket.place, bucket.writer
     if place is None:
         return
-    parent = last(tx, place.newest or chain(tx, bucket.log))
+    parent = last(tx, bucket.state)
     about = About(
         None, None if parent is None else parent.id, writer.merged, writer.name, writer.note.message,
         dict(writer.note.metadata), writer.origin,
@@ -158,7 +152,7 @@ def begin(tx: Transaction, bucket: Bucket, *, is_open: bool) -> Stamp:
     place, writer = bucket.place, bucket.writer
     seq = tx.sequence()
     made = Stamp(seq, rows.new_version_id(seq))
-    parent = last(tx, place.newest if place is not None and place.newest else chain(tx, bucket.log))
+    parent = last(tx, bucket.state)
     # Times in a log never go back, whatever the clock does: a state is found by its time.
     moment = now() if parent is None else max(now(), parent.finished)
     tx.execute(
@@ -211,26 +205,11 @@ def finish(tx: Transaction, seq: int, writer: Writer) -> None:
 
 def commit(tx: Reader, row: Row, repo: RepoName) -> Commit:
     """The commit in a row of ``COLUMNS``."""
-    (
-        commit_id,
-        branch,
-        log,
-        seq,
-        merged,
-        author,
-        message,
-        metadata,
-        origin,
-        started,
-        finished,
-        objects,
-        size,
-        changes,
-    ) = row
+    commit_id, branch, log, seq, merged, author, message, metadata, origin, *figures = row
     parent = before(tx, log, seq)
     return Commit(
         commit_id, repo, branch, log, seq, None if parent is None else parent.id, merged, author, message,
-        rows.unpack_map(metadata), Origin(origin), started, finished, objects, size, changes,
+        rows.unpack_map(metadata), Origin(origin), *figures,
     )  # fmt: skip
 
 
@@ -264,14 +243,14 @@ def at_time(tx: Reader, layers: Sequence[Layer], time: int) -> Point | None:
         best: Point | None = None
         while low <= high:
             middle = (low + high) // 2
-            found = tx.one(_LAST, (layer.log, middle))
-            if found is None or found[0] < low:
+            found = last(tx, (Layer(layer.log, middle),))
+            if found is None or found.seq < low:
                 low = middle + 1
-            elif found[4] is not None and found[4] <= time:
-                best = Point(layer.log, found[0], found[1], found[2], found[3], found[4])
+            elif 0 < found.finished <= time:
+                best = found
                 low = middle + 1
             else:
-                high = found[0] - 1
+                high = found.seq - 1
         if best is not None:
             return best
     return None

@@ -58,7 +58,7 @@ def check_head(tx: Transaction, bucket: Bucket) -> None:
     """Raises ``PreconditionFailed`` where the writer of a branch insists on another HEAD."""
     wanted = bucket.writer.note.if_head
     if wanted:
-        head = commits.last(tx, bucket.layers or (bucket.place.newest if bucket.place is not None else ()))
+        head = commits.last(tx, bucket.state)
         if head is None or head.id != wanted:
             raise errors.PreconditionFailed(Condition="If-Head-Commit")
 

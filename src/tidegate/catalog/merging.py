@@ -12,10 +12,9 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
-from tidegate.catalog import blobs, commits, rows, states, versions
+from tidegate.catalog import commits, rows, states, versions
 from tidegate.catalog.abc import Reader, Row, Transaction
 from tidegate.catalog.commits import Point
-from tidegate.catalog.versions import Draft
 from tidegate.model import Bucket, Change, Conflict, Layer, Version
 
 Side = Literal["ours", "theirs"]
@@ -162,7 +161,7 @@ def take(
             if row is None:
                 versions.delete(tx, bucket, key.decode(), now)
             else:
-                versions.put(tx, bucket, key.decode(), _draft(row))
+                versions.put(tx, bucket, key.decode(), versions.draft_of(rows.version(row, is_latest=False)))
     return Taken(len(chosen), conflicts)
 
 
@@ -192,11 +191,3 @@ def choose(
 
 def _version(row: Row | None) -> Version | None:
     return None if row is None else rows.version(row, is_latest=False)
-
-
-def _draft(row: Row) -> Draft:
-    version = rows.version(row, is_latest=False)
-    return Draft(
-        blobs.Existing(version.blob or 0), version.size, version.etag, version.modified, version.storage_class,
-        version.attributes, version.tags,
-    )  # fmt: skip

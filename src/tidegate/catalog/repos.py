@@ -14,8 +14,7 @@ from tidegate import errors
 from tidegate.catalog import commits, hooks
 from tidegate.catalog.abc import Reader, Row, Transaction
 from tidegate.catalog.commits import Point
-from tidegate.catalog.rows import NEWEST
-from tidegate.model import Branch, BranchRef, Layer, Place, Project, Repo, Trigger
+from tidegate.model import NEWEST, Branch, BranchRef, Layer, Place, Project, Repo, Trigger
 from tidegate.refs import MASTER, RefName, RepoName, bucket_name, is_commit_id, parse_ref
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -298,7 +297,7 @@ def drop_if_unused(tx: Transaction, log: int) -> None:
     ):
         if tx.one(f"{sql} LIMIT 1", (log,)) is not None:
             return
-    tx.execute("UPDATE logs SET dropped = 1, objects = 0, bytes = 0, repo = NULL WHERE id = ?", (log,))
+    drop_log(tx, log)
 
 
 def set_open(tx: Transaction, bucket: int, seq: int | None) -> None:

@@ -17,8 +17,6 @@ VERSION_WIDTH = len(VERSION_COLUMNS.split(", "))
 # What is needed to read the bytes of a version: of ``blobs b`` and ``small_blobs s``.
 BLOB_COLUMNS = "b.kind, b.file, b.digest, s.data, b.folders"
 
-NEWEST = 2**63 - 1  # after every place in a log: the engines' integers have 64 bits and a sign
-
 _NO_ATTRIBUTES = Attributes()
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -14,8 +14,8 @@ from operator import itemgetter
 import msgspec
 
 from tidegate.catalog.abc import Reader, Row, Value
-from tidegate.catalog.rows import BLOB_COLUMNS, NEWEST, VERSION_COLUMNS
-from tidegate.model import Layer
+from tidegate.catalog.rows import BLOB_COLUMNS, VERSION_COLUMNS
+from tidegate.model import NEWEST, Layer
 
 _encode = msgspec.json.Encoder().encode
 # Layers that one statement looks into: a statement for each, and for head and history, takes twice the time. SQLite has

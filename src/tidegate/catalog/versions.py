@@ -62,6 +62,14 @@ class Draft(msgspec.Struct, frozen=True):
     tags: Mapping[str, str]
 
 
+def draft_of(version: Version) -> Draft:
+    """What makes a version, which is no delete marker, an object once more: of the bytes that are there."""
+    return Draft(
+        blobs.Existing(version.blob or 0), version.size, version.etag, version.modified, version.storage_class,
+        version.attributes, version.tags,
+    )  # fmt: skip
+
+
 class Stored(msgspec.Struct, frozen=True):
     """A version with what a reader needs to find its bytes: ``data`` if they are inline."""
 
@@ -242,7 +250,7 @@ def _of_state(tx: Reader, bucket: Bucket, key: str, version_id: str) -> Version:
         raise errors.DeleteMarker(Key=key, version_id=row[2] or NULL_VERSION)
     if not version_id:
         return rows.version(row, is_latest=True)
-    newest = states.find(tx, bucket.layers or past, key.encode())
+    newest = states.find(tx, bucket.state, key.encode())
     version = rows.version(row, is_latest=newest is not None and newest[1] == row[1])
     return replace(version, version_id=version_id)
 
@@ -376,11 +384,7 @@ def _commit_again(tx: Transaction, bucket: Bucket, version: Version) -> Version:
     """Writes the newest version of a key once more, with something beside its bytes changed."""
     if not version.is_latest or version.blob is None:
         raise errors.NotImplementedByServer("What was committed cannot be changed: change the newest version.")
-    content = blobs.Existing(version.blob)
-    draft = Draft(
-        content, version.size, version.etag, version.modified, version.storage_class, version.attributes, version.tags
-    )
-    return put(tx, bucket, version.key, draft)
+    return put(tx, bucket, version.key, draft_of(version))
 
 
 def set_attributes(tx: Transaction, bucket: Bucket, key: str, version: Version, attributes: Attributes) -> bool:

@@ -302,15 +302,7 @@ def draft_of_copy(version: Version, bucket: Bucket, modified: int) -> Draft:
     attributes, digest = version.attributes, version.attributes.digest
     if digest is not None and digest[0] != bucket.properties.checksum.type:
         attributes = msgspec.structs.replace(attributes, digest=None)
-    return Draft(
-        Existing(version.blob or 0),
-        version.size,
-        version.etag,
-        modified,
-        version.storage_class,
-        attributes,
-        version.tags,
-    )
+    return msgspec.structs.replace(versions.draft_of(version), modified=modified, attributes=attributes)
 
 
 def _described(attributes: Attributes, replace: NewObject | None) -> Attributes:

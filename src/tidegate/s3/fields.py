@@ -14,7 +14,7 @@ from tidegate import preconditions as conditions
 from tidegate.asgi import Headers
 from tidegate.gateway.copying import Source
 from tidegate.gateway.objects import NewObject
-from tidegate.model import MESSAGE_NAME, NULL_VERSION, STANDARD, Note, Principal, Version
+from tidegate.model import MESSAGE_NAME, NULL_VERSION, STANDARD, STORED_HEADERS, Note, Principal, Version
 from tidegate.names import MAX_KEY_BYTES
 from tidegate.s3.call import Call
 from tidegate.s3.target import parse_query
@@ -28,14 +28,6 @@ COMMIT_MESSAGE = f"{METADATA_PREFIX}{MESSAGE_NAME}"
 IF_HEAD = "if-head-commit"
 # Amazon S3: names and values of user metadata have at most 2 KB together.
 MAX_METADATA = 2048
-STORED_HEADERS = (
-    "content-type",
-    "content-encoding",
-    "content-disposition",
-    "content-language",
-    "cache-control",
-    "expires",
-)
 DEFAULT_CONTENT_TYPE = "binary/octet-stream"
 STORAGE_CLASSES = frozenset(
     {

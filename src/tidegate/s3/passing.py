@@ -12,8 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from tidegate import errors
+from tidegate.model import STORED_HEADERS
 from tidegate.passage import STYLES, Passage, Style
-from tidegate.s3.fields import METADATA_PREFIX, STORED_HEADERS
+from tidegate.s3.fields import METADATA_PREFIX
 from tidegate.s3.routing import Operation
 from tidegate.s3.signature import Unverified
 from tidegate.s3.support import check_headers

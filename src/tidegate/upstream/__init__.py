@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from tidegate import errors
 from tidegate.names import SCHEMES, BucketName
 from tidegate.properties.tree import Extra
-from tidegate.upstream.abc import HEADERS, Entry, Page, Piece, Readable, RemoteObject, Removed, Upstream, Versioned
+from tidegate.upstream.abc import Entry, Page, Piece, Readable, RemoteObject, Removed, Upstream, Versioned
 from tidegate.upstream.azure import AzureContainer
 from tidegate.upstream.ending import hurry
 from tidegate.upstream.google import GoogleBucket
@@ -29,7 +29,6 @@ from tidegate.upstream.web import WebOrigin
 from tidegate.upstream.wire import PATIENCE, Patience
 
 __all__ = [
-    "HEADERS",
     "PATIENCE",
     "Entry",
     "Page",

@@ -16,23 +16,13 @@ What can go wrong, beside what a method says, is the same everywhere:
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Mapping
-from typing import Final, Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 
 from tidegate.model import EMPTY
 
 Piece: TypeAlias = bytes | bytearray | memoryview
-
-# What is kept of an object's HTTP headers, everywhere.
-HEADERS: Final = (
-    "content-type",
-    "content-encoding",
-    "content-disposition",
-    "content-language",
-    "cache-control",
-    "expires",
-)
 
 
 class RemoteObject(msgspec.Struct, frozen=True):
@@ -43,8 +33,8 @@ class RemoteObject(msgspec.Struct, frozen=True):
     second away from what ``head`` says, so compare ETags or version ids, never times. ``version_id`` is empty where
     the remote has no versions.
 
-    ``headers`` are those in ``HEADERS``, by lower-case name; ``metadata`` is the user's, by lower-case name without
-    any ``x-amz-meta-``. ``checksums`` are those of the whole object by S3's names, in base64, as in
+    ``headers`` are those in ``model.STORED_HEADERS``, by lower-case name; ``metadata`` is the user's, by lower-case
+    name without any ``x-amz-meta-``. ``checksums`` are those of the whole object by S3's names, in base64, as in
     ``model.Attributes``. ``digest`` is the checksum that AIStore or we have left with the object, as
     ``("xxhash", "05967d5390ac53b0")``; it is not in ``metadata``.
     """

@@ -21,10 +21,10 @@ from urllib.parse import unquote
 from xml.etree.ElementTree import Element
 
 from tidegate import checksums, errors
-from tidegate.model import EMPTY
+from tidegate.model import EMPTY, STORED_HEADERS
 from tidegate.upstream import azure_keys, documents, keys, listing, times, upload
-from tidegate.upstream.abc import HEADERS, Entry, Page, Piece, RemoteObject, Removed
-from tidegate.upstream.download import Check, asked, checks, download, size_of
+from tidegate.upstream.abc import Entry, Page, Piece, RemoteObject, Removed
+from tidegate.upstream.download import asked, download, size_of
 from tidegate.upstream.faults import Refusal, fault
 from tidegate.upstream.wire import PATIENCE, Answer, Patience, Request, Wire, encode
 
@@ -32,7 +32,7 @@ PAGE: Final = 5000
 _METADATA: Final = "x-ms-meta-"
 # A blob has no such property, so it is metadata.
 _EXPIRES: Final = "tidegate_expires"
-_PROPERTIES: Final = tuple(name for name in HEADERS if name != "expires")
+_PROPERTIES: Final = tuple(name for name in STORED_HEADERS if name != "expires")
 # How often a copy that takes its time is looked at.
 _COPY_SECONDS: Final = 0.5
 
@@ -67,18 +67,12 @@ class AzureContainer:
     ) -> tuple[RemoteObject, AsyncGenerator[bytes, None]]:
         async def ask(start: int, stop: int | None, if_match: str | None) -> Answer:
             headers = asked(start, stop, if_match, name="x-ms-range")
-            try:
-                return await self._ask("GET", key, headers=headers, is_stream=True)
-            except errors.PreconditionFailed:
-                raise errors.RemoteChanged(Key=key) from None
+            return await self._ask("GET", key, headers=headers, is_stream=True)
 
         def describe(answer: Answer, size: int) -> RemoteObject:
             return _described(key, answer, size)
 
-        def promises(remote: RemoteObject, _: Mapping[str, str]) -> tuple[Check, ...]:
-            return checks(remote)
-
-        return await download(self.uri, key, ask, describe, promises, start=start, stop=stop, if_match=if_match)
+        return await download(self.uri, key, ask, describe, start=start, stop=stop, if_match=if_match)
 
     async def list(
         self, *, prefix: str = "", delimiter: str = "", after: str = "", token: str = "", limit: int = 1000
@@ -151,7 +145,7 @@ class AzureContainer:
             answer.headers.get("etag", "").strip('"'),
             times.from_http(answer.headers.get("last-modified", "")),
             answer.headers.get("x-ms-version-id", ""),
-            {name: headers[name] for name in HEADERS if name in headers},
+            {name: headers[name] for name in STORED_HEADERS if name in headers},
             dict(metadata),
             {"MD5": b64encode(md5.digest()).decode()},
             digest,

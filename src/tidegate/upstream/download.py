@@ -30,7 +30,7 @@ class Ask(Protocol):
     """Asks the remote for the bytes from ``start`` to before ``stop`` (None for the end) of an object, as a stream.
 
     ``start`` is 0 and ``stop`` None for all of it, which must not be asked for as a range. Raises ``NoSuchKey``,
-    ``InvalidRange``, and ``RemoteChanged`` where the object's ETag is not ``if_match``.
+    ``InvalidRange``, and ``PreconditionFailed`` or ``RemoteChanged`` where the object's ETag is not ``if_match``.
     """
 
     async def __call__(self, start: int, stop: int | None, if_match: str | None) -> Answer: ...
@@ -46,6 +46,10 @@ class Check(msgspec.Struct, frozen=True):
     algorithm: str
     digest: bytes
     name: str
+
+
+# What all of an object can be held against, from its head and the answer's headers.
+Promises: TypeAlias = Callable[[RemoteObject, Mapping[str, str]], tuple[Check, ...]]
 
 
 def checks(remote: RemoteObject, *, etag_is_md5: bool = False) -> tuple[Check, ...]:
@@ -64,6 +68,10 @@ def checks(remote: RemoteObject, *, etag_is_md5: bool = False) -> tuple[Check, .
             with suppress(ValueError):
                 found.setdefault(algorithm, Check(algorithm, bytes.fromhex(value), kind))
     return tuple(found.values())
+
+
+def _checks_of_all(remote: RemoteObject, _: Mapping[str, str]) -> tuple[Check, ...]:
+    return checks(remote)
 
 
 def asked(start: int, stop: int | None, if_match: str | None, *, name: str = "range") -> dict[str, str]:
@@ -91,15 +99,16 @@ async def download(
     key: str,
     ask: Ask,
     describe: Describe,
-    promises: Callable[[RemoteObject, Mapping[str, str]], tuple[Check, ...]],
+    promises: Promises = _checks_of_all,
     *,
     start: int,
     stop: int | None,
     if_match: str | None,
 ) -> tuple[RemoteObject, AsyncGenerator[bytes, None]]:
-    """As ``Upstream.get``. ``promises`` says what all of an object can be held against, from its head."""
+    """As ``Upstream.get``."""
     if start < 0 or (stop is not None and stop <= start):
         raise errors.InvalidRange(Key=key)
+    ask = _of_same(key, ask)
     try:
         answer = await ask(start, stop, if_match)
     except errors.InvalidRange:
@@ -125,12 +134,24 @@ async def download(
     return remote, pieces
 
 
+def _of_same(key: str, ask: Ask) -> Ask:
+    """As ``ask``, where an object that has not the ETag has changed."""
+
+    async def asked_of_same(start: int, stop: int | None, if_match: str | None) -> Answer:
+        try:
+            return await ask(start, stop, if_match)
+        except errors.PreconditionFailed:
+            raise errors.RemoteChanged(Key=key) from None
+
+    return asked_of_same
+
+
 async def follow(
     uri: str,
     answer: Answer,
     ask: Ask,
     describe: Describe,
-    promises: Callable[[RemoteObject, Mapping[str, str]], tuple[Check, ...]],
+    promises: Promises,
 ) -> tuple[RemoteObject, int, AsyncGenerator[bytes, None]]:
     """As ``download``, of an answer that is here already: the bytes that it has, and from where in the object."""
     stream = _stream(answer)

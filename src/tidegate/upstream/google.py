@@ -23,7 +23,7 @@ from tidegate.model import EMPTY
 from tidegate.properties.tree import ExtraGCP
 from tidegate.upstream import google_objects, google_tokens, keys, listing, upload
 from tidegate.upstream.abc import Entry, Page, Piece, RemoteObject, Removed
-from tidegate.upstream.download import Check, asked, checks, download
+from tidegate.upstream.download import asked, download
 from tidegate.upstream.faults import Refusal, fault
 from tidegate.upstream.wire import PATIENCE, Answer, Origin, Patience, Request, Wire, encode, origin
 
@@ -88,10 +88,7 @@ class GoogleBucket:
                 raise errors.RemoteChanged(Key=key)
             return remote
 
-        def promises(remote: RemoteObject, _: Mapping[str, str]) -> tuple[Check, ...]:
-            return checks(remote)
-
-        return await download(self.uri, key, ask, describe, promises, start=start, stop=stop, if_match=if_match)
+        return await download(self.uri, key, ask, describe, start=start, stop=stop, if_match=if_match)
 
     async def list(
         self, *, prefix: str = "", delimiter: str = "", after: str = "", token: str = "", limit: int = PAGE

@@ -114,10 +114,7 @@ class S3Bucket:
 
         async def ask(start: int, stop: int | None, if_match: str | None) -> Answer:
             headers = {"x-amz-checksum-mode": "ENABLED", **asked(start, stop, if_match)}
-            try:
-                return await self._ask("GET", key, query=query, headers=headers, is_stream=True)
-            except errors.PreconditionFailed:
-                raise errors.RemoteChanged(Key=key) from None
+            return await self._ask("GET", key, query=query, headers=headers, is_stream=True)
 
         def describe(answer: Answer, size: int) -> RemoteObject:
             if version_id:

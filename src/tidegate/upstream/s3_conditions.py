@@ -8,32 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Final
 
 from tidegate import errors
-from tidegate.model import EMPTY
 from tidegate.upstream import s3_tags
-from tidegate.upstream.wire import Answer
+from tidegate.upstream.s3_parts import Ask
 
 _PROBE: Final = ".tidegate-probe-"
 _NO_TAGS: Final = s3_tags.written({})
 _NO_ETAG: Final = {"if-match": '"00000000000000000000000000000000"'}
-
-
-class Ask(Protocol):
-    """Sends a request for an object, once, and returns its answer. Raises what the remote says."""
-
-    async def __call__(
-        self,
-        method: str,
-        key: str,
-        *,
-        query: Mapping[str, str] = EMPTY,
-        headers: Mapping[str, str] = EMPTY,
-        body: bytes | bytearray = b"",
-        repeats: bool = True,
-    ) -> Answer: ...
 
 
 class Conditions:

@@ -11,9 +11,9 @@ from xml.etree.ElementTree import Element
 import msgspec
 
 from tidegate import checksums, errors
-from tidegate.model import FULL_OBJECT, NULL_VERSION
+from tidegate.model import FULL_OBJECT, NULL_VERSION, STORED_HEADERS
 from tidegate.upstream import documents, keys, times
-from tidegate.upstream.abc import HEADERS, Entry, RemoteObject, Removed
+from tidegate.upstream.abc import Entry, RemoteObject, Removed
 from tidegate.upstream.download import Check, checks
 from tidegate.upstream.wire import Answer
 
@@ -65,7 +65,7 @@ def etag_of(answer: Answer) -> str:
 
 def describing(headers: Mapping[str, str], metadata: Mapping[str, str]) -> dict[str, str]:
     """The request headers that describe an object."""
-    return {name: headers[name] for name in HEADERS if name in headers} | {
+    return {name: headers[name] for name in STORED_HEADERS if name in headers} | {
         f"{_METADATA}{name}": value for name, value in metadata.items()
     }
 
@@ -99,7 +99,7 @@ def described(key: str, answer: Answer, size: int) -> RemoteObject:
         headers.get("etag", "").strip('"'),
         times.from_http(headers.get("last-modified", "")),
         "" if version_id == NULL_VERSION else version_id,
-        {name: headers[name] for name in HEADERS if name in headers},
+        {name: headers[name] for name in STORED_HEADERS if name in headers},
         metadata,
         sums,
         digest,
@@ -161,7 +161,7 @@ def written(
     return msgspec.structs.replace(
         remote,
         etag=etag_of(answer),
-        headers={name: headers[name] for name in HEADERS if name in headers},
+        headers={name: headers[name] for name in STORED_HEADERS if name in headers},
         metadata=dict(metadata),
         digest=digest,
     )

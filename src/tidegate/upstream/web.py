@@ -14,10 +14,10 @@ from urllib.parse import unquote_to_bytes, urljoin, urlsplit
 import msgspec
 
 from tidegate import checksums, errors
-from tidegate.model import EMPTY
+from tidegate.model import EMPTY, STORED_HEADERS
 from tidegate.upstream import keys, times
-from tidegate.upstream.abc import HEADERS, Page, Piece, RemoteObject, Removed
-from tidegate.upstream.download import Check, asked, checks, download, size_of
+from tidegate.upstream.abc import Page, Piece, RemoteObject, Removed
+from tidegate.upstream.download import asked, download, size_of
 from tidegate.upstream.faults import Refusal, fault
 from tidegate.upstream.wire import PATIENCE, Answer, Origin, Patience, Request, Wire, encode, origin
 
@@ -62,18 +62,12 @@ class WebOrigin:
         self, key: str, *, start: int = 0, stop: int | None = None, if_match: str | None = None
     ) -> tuple[RemoteObject, AsyncGenerator[bytes, None]]:
         async def ask(start: int, stop: int | None, if_match: str | None) -> Answer:
-            try:
-                return await self._ask(key, asked(start, stop, if_match))
-            except errors.PreconditionFailed:
-                raise errors.RemoteChanged(Key=key) from None
+            return await self._ask(key, asked(start, stop, if_match))
 
         def describe(answer: Answer, size: int) -> RemoteObject:
             return _described(key, answer, size)
 
-        def promises(remote: RemoteObject, _: Mapping[str, str]) -> tuple[Check, ...]:
-            return checks(remote)
-
-        return await download(self.uri, key, ask, describe, promises, start=start, stop=stop, if_match=if_match)
+        return await download(self.uri, key, ask, describe, start=start, stop=stop, if_match=if_match)
 
     async def list(
         self,
@@ -183,7 +177,7 @@ def _described(key: str, answer: Answer, size: int) -> RemoteObject:
         "" if etag.startswith("W/") else etag.strip('"'),
         times.from_http(headers.get("last-modified", "")),
         "",
-        {name: headers[name] for name in HEADERS if name in headers},
+        {name: headers[name] for name in STORED_HEADERS if name in headers},
         EMPTY,
         {name: value for name, value in sums.items() if _is_digest(name, value)},
     )

@@ -100,7 +100,7 @@ class Changes:
 
         def plan(tx: Reader, of: Repo, bucket: Bucket) -> tuple[Plan, Point | None]:
             point = within.standing(tx, of, source_ref)
-            return merging.plan(tx, _layers(tx, bucket), _state(tx, point)), point
+            return merging.plan(tx, bucket.state, _state(tx, point)), point
 
         message = f"Merge {source_ref} into {into}"
         return await self._take(principal, repo, into, plan, message, prefer, choices, is_merge=True, dry_run=dry_run)
@@ -110,7 +110,7 @@ class Changes:
 
         def plan(tx: Reader, of: Repo, bucket: Bucket) -> tuple[Plan, Point | None]:
             at, before = _commit(tx, of, ref)
-            return Plan(_state(tx, at), _layers(tx, bucket), _state(tx, before), _keys(tx, at, before)), at
+            return Plan(_state(tx, at), bucket.state, _state(tx, before), _keys(tx, at, before)), at
 
         return await self._take(principal, repo, branch, plan, f"Revert {ref}", None, EMPTY)  # type: ignore[arg-type]
 
@@ -119,7 +119,7 @@ class Changes:
 
         def plan(tx: Reader, of: Repo, bucket: Bucket) -> tuple[Plan, Point | None]:
             at, before = _commit(tx, of, ref)
-            return Plan(_state(tx, before), _layers(tx, bucket), _state(tx, at), _keys(tx, at, before)), at
+            return Plan(_state(tx, before), bucket.state, _state(tx, at), _keys(tx, at, before)), at
 
         return await self._take(principal, repo, branch, plan, f"Cherry-pick {ref}", None, EMPTY)  # type: ignore[arg-type]
 
@@ -149,7 +149,7 @@ class Changes:
             if is_merge and not dry_run:
                 _check_closed(bucket)
             wanted, source = plan(tx, of, bucket)
-            head = commits.last(tx, _layers(tx, bucket))
+            head = commits.last(tx, bucket.state)
             is_known = not is_merge or source is None or merging.has(tx, wanted.ours, source)
             read = (commits.last(tx, wanted.base), source)
             ids = tuple(at.id for at in read if at is not None)
@@ -230,10 +230,6 @@ def _check_closed(bucket: Bucket) -> None:
     """Raises ``ParentNotFinished`` where a commit is open on a branch: a merge is a commit of its own."""
     if bucket.place is not None and bucket.place.open is not None:
         raise errors.ParentNotFinished(f"a commit is open on branch {bucket.place.branch}: finish it first")
-
-
-def _layers(tx: Reader, bucket: Bucket) -> merging.Layers:
-    return bucket.layers or commits.chain(tx, bucket.log)
 
 
 def _commit(tx: Reader, of: Repo, ref: str) -> tuple[Point, Point | None]:

@@ -9,12 +9,12 @@ from tidegate import errors
 from tidegate.catalog import commits, repos, rewriting, states
 from tidegate.catalog.abc import Reader, Transaction
 from tidegate.catalog.committing import finish_open
-from tidegate.catalog.rows import NEWEST, seq_of
+from tidegate.catalog.rows import seq_of
 from tidegate.clock import now
 from tidegate.gateway.repos import within
 from tidegate.gateway.repos.branches import make
 from tidegate.gateway.rooms import Rooms
-from tidegate.model import Commit, Principal, Repo, Writer
+from tidegate.model import NEWEST, Commit, Principal, Repo, Writer
 from tidegate.refs import RefName, RepoName, check_name
 
 # While a commit is waited for, the catalog is asked so often; what others change is seen at the next time.

@@ -9,12 +9,10 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import partial
 
-import msgspec
-
 from tidegate import errors
 from tidegate.catalog import buckets, commits, listing, versions
 from tidegate.catalog.abc import Reader, Transaction
-from tidegate.catalog.blobs import Existing, Reference
+from tidegate.catalog.blobs import Reference
 from tidegate.catalog.commits import Point
 from tidegate.catalog.listing import Page
 from tidegate.catalog.versions import Draft
@@ -62,8 +60,7 @@ class Imports:
             return within.branch_bucket(tx, principal, of, branch, "repo:Commit", writer)
 
         def head(tx: Reader, of: Repo) -> Point | None:
-            found = bucket(tx, of)
-            return commits.last(tx, found.layers or commits.chain(tx, found.log))
+            return commits.last(tx, bucket(tx, of).state)
 
         work = Work(repo, branch, bucket, await within.read(self._rooms, principal, repo, "repo:List", head))
         rename = partial(_renamed, path=path, folder=len(prefix[: prefix.rfind("/") + 1]))
@@ -117,16 +114,7 @@ class Imports:
             authorise(principal, bucket, "s3:GetObject")
             page = listing.keys(tx, bucket, prefix=prefix, delimiter="", after=after, limit=STEP)
             found = [each.version for each in listing.details(tx, bucket, page)]
-            return page, [
-                (
-                    version.key,
-                    Draft(
-                        Existing(version.blob or 0), version.size, version.etag, version.modified,
-                        version.storage_class, msgspec.structs.replace(version.attributes), version.tags,
-                    ),
-                )
-                for version in found
-            ]  # fmt: skip
+            return page, [(version.key, versions.draft_of(version)) for version in found]
 
         return await self._rooms.catalog.read(read)
 

@@ -20,6 +20,7 @@ from tidegate.names import AIS
 from tidegate.refs import MASTER, RefName, RepoName, bucket_name
 
 T = TypeVar("T")
+Tx = TypeVar("Tx", bound=Reader)
 
 
 def check(principal: Principal, repo: Repo, action: str, branch: str = MASTER) -> None:
@@ -37,26 +38,25 @@ async def read(
     rooms: Rooms, principal: Principal, name: RepoName, action: str, function: Callable[[Reader, Repo], T]
 ) -> T:
     """What the function finds out about a repository. Raises ``NoSuchRepo``, ``AccessDenied``, and as the function."""
-
-    def run(tx: Reader) -> T:
-        repo = repos.repo(tx, name)
-        check(principal, repo, action)
-        return function(tx, repo)
-
-    return await rooms.catalog.read(run)
+    return await rooms.catalog.read(_checked(principal, name, action, function))
 
 
 async def write(
     rooms: Rooms, principal: Principal, name: RepoName, action: str, function: Callable[[Transaction, Repo], T]
 ) -> T:
     """As ``read``, in a transaction that writes."""
+    return await rooms.hook_calls.write(_checked(principal, name, action, function), action)
 
-    def run(tx: Transaction) -> T:
+
+def _checked(principal: Principal, name: RepoName, action: str, function: Callable[[Tx, Repo], T]) -> Callable[[Tx], T]:
+    """The function of a transaction, once the repository is found and the caller may do this to it."""
+
+    def run(tx: Tx) -> T:
         repo = repos.repo(tx, name)
         check(principal, repo, action)
         return function(tx, repo)
 
-    return await rooms.hook_calls.write(run, action)
+    return run
 
 
 def standing(tx: Reader, repo: Repo, ref: str) -> Point | None:
