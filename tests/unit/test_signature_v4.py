@@ -599,6 +599,45 @@ def url() -> str:
     return clients.boto_url("get_object", Bucket="bucket", Key="key")
 
 
+def test_a_presigned_url_as_sdks_write_it_is_read_at_one_glance() -> None:
+    """What boto3 and minio-py write needs no splitting of its query."""
+    for presigned in (url(), clients.minio_client().presigned_get_object("bucket", "a key")):
+        assert v4.usual(presigned.partition("?")[2].encode()) is not None
+
+
+@given(query=st.from_regex(v4.USUAL, fullmatch=True))
+def test_a_presigned_url_says_the_same_at_one_glance_as_field_by_field(query: bytes) -> None:
+    """There is one meaning of a query, whichever way it is read."""
+    usual = v4.usual(query)
+    fields = canonical.pairs(query)
+    if len(fields) == len(v4.PRESIGN_PARAMETERS):
+        assert usual == v4.read_presigned(fields, {name: value for name, _, value in fields})
+    else:
+        assert usual is None
+
+
+@pytest.mark.parametrize(
+    ("part", "other"),
+    [
+        (b"%2F", b"%2f"),
+        (b"%2F", b"/"),
+        (b"host", b"ho%73t"),
+        (b"X-Amz-Date", b"x-amz-date"),
+        (b"X-Amz-Date", b"X-Amz-Date=20260102T030405Z&X-Amz-Date"),
+        (b"X-Amz-Expires=", b"X-Amz-Security-Token=t&X-Amz-Expires="),
+        (b"&X-Amz-Signature", b"&x-id=GetObject&X-Amz-Signature"),
+        (b"X-Amz-Signature", b"versionId=1&X-Amz-Signature"),
+    ],
+)
+def test_any_other_presigned_url_is_read_field_by_field(part: bytes, other: bytes) -> None:
+    """What is not in order, not in canonical encoding or more than a signature is never taken for the usual."""
+    query = url().partition("?")[2].encode()
+    changed_query = query.replace(part, other, 1)
+    assert changed_query != query
+    assert v4.usual(changed_query) is None
+    assert v4.usual(query + b"&versionId=1") is None
+
+
 def test_presigned_url_may_carry_further_fields_and_signed_headers() -> None:
     """Response overrides, headers moved into the query and headers that must be sent again all verify."""
     overriding = clients.boto_url(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -27,14 +28,14 @@ from tidegate.asgi import (
     send_stream,
 )
 from tidegate.gateway.accounts import is_token
-from tidegate.model import ANONYMOUS, EVERYONE, Principal
+from tidegate.model import ANONYMOUS, EMPTY, EVERYONE, Principal
 from tidegate.s3 import faults, fields, passing, signature
 from tidegate.s3.call import Call, Response
 from tidegate.s3.fields import COMMIT_MESSAGE, IF_HEAD
 from tidegate.s3.operations import HANDLERS
 from tidegate.s3.operations.passing import HANDLERS as PASSING
 from tidegate.s3.routing import hoisted_headers, route
-from tidegate.s3.signature import Authenticated, SignedRequest, Unverified
+from tidegate.s3.signature import Authenticated, Presigned, SignedRequest, Unverified
 from tidegate.s3.support import check_headers
 from tidegate.s3.target import Target, meaning, parse_target, split_query
 from tidegate.telemetry import failures
@@ -97,13 +98,14 @@ class Door:
         if len(headers) != len(scope["headers"]):
             headers = _joined(scope["headers"])
         raw_query = scope["query_string"]
-        pairs = split_query(raw_query) if raw_query else []
+        presigned = signature.usual(raw_query) if raw_query else None
+        pairs = split_query(raw_query) if raw_query and presigned is None else []
         query = meaning(raw_query, pairs) if pairs else []
         target = parse_target(scope["raw_path"], headers.get("host", ""), self._domains)
         scope[_PARSED] = target
         principal, authenticated, passage = EVERYONE, None, None
         if self._authenticates:
-            unverified = _unverified(scope, target, pairs)
+            unverified = _unverified(scope, target, pairs, presigned)
             try:
                 principal, authenticated = await self._authenticate(scope, unverified)
             except (errors.InvalidAccessKeyId, errors.InvalidToken):
@@ -114,8 +116,9 @@ class Door:
                 passage = self._passage(scope, query, headers, unverified)
             if authenticated is not None:
                 scope[ACCESS_KEY] = authenticated.access_key
-        elif _has_signature(headers, pairs):
-            passage = await self._passage_of_anybody(scope, target, headers, pairs, query)
+        elif presigned is not None or _has_signature(headers, pairs):
+            read = partial(_unverified, scope, target, pairs, presigned)
+            passage = await self._passage_of_anybody(scope, target, headers, read, query)
         if query:
             headers = hoisted_headers(query) | headers
         operation = route(scope["method"], target.level, query, headers)
@@ -123,10 +126,12 @@ class Door:
         handler = HANDLERS.get(operation.name)
         if handler is None:
             raise errors.NotImplementedByServer(f"The operation {operation.name} is not implemented.")
-        if passage is not None and operation.name in PASSING:
+        if passage is None:
+            check_headers(operation, headers)
+        elif operation.name in PASSING:
             handler = PASSING[operation.name]
             passing.check(operation, headers, dict(query))
-        elif passage is not None and self._authenticates:
+        elif self._authenticates:
             raise errors.AccessDenied("A request that is signed for the remote may read or write one object only.")
         else:
             passage = None
@@ -140,7 +145,7 @@ class Door:
             target,
             operation,
             headers,
-            dict(query),
+            dict(query) if query else EMPTY,
             principal,
             authenticated,
             receive,
@@ -148,10 +153,10 @@ class Door:
             passage,
             IS_REPOS in scope,
         )
-        if passage is not None:
-            return await handler(call)  # whose bucket it should be is for the remote to say
-        if "x-amz-expected-bucket-owner" in headers or "x-amz-source-expected-bucket-owner" in headers:
-            await _check_expected_owner(call)
+        if passage is None and (
+            "x-amz-expected-bucket-owner" in headers or "x-amz-source-expected-bucket-owner" in headers
+        ):
+            await _check_expected_owner(call)  # of a passage, whose bucket it should be is for the remote to say
         return await handler(call)
 
     async def _authenticate(
@@ -226,13 +231,13 @@ class Door:
         scope: Scope,
         target: Target,
         headers: Mapping[str, str],
-        pairs: Sequence[Pair],
+        read: Callable[[], Unverified | None],
         query: Sequence[tuple[str, str]],
     ) -> Passage | None:
         """Where nobody is authenticated, signatures mean nothing, but for those that are meant for a remote."""
         if target.bucket is None or await self._gateway.passing.stranger(target.bucket) is None:
             return None
-        unverified = _unverified(scope, target, pairs)
+        unverified = read()
         if unverified is None or await self._stranger(scope, target, unverified) is None:
             return None
         try:
@@ -247,12 +252,13 @@ class Door:
         await _send(send, response, request_id, is_head=scope["method"] == "HEAD")
 
 
-def _unverified(scope: Scope, target: Target, pairs: Sequence[Pair]) -> Unverified | None:
+def _unverified(scope: Scope, target: Target, pairs: Sequence[Pair], presigned: Presigned | None) -> Unverified | None:
     """Who claims to have signed a request."""
     return signature.read(
         SignedRequest(scope["method"], scope["raw_path"], scope["query_string"], scope["headers"]),
         time.time(),
         fields=pairs,
+        presigned=presigned,
         prefix=target.path_prefix.encode(),
         host_bucket=target.bucket.encode() if target.virtual_host and target.bucket else b"",
     )
@@ -293,11 +299,11 @@ async def _check_expected_owner(call: Call) -> None:
             raise errors.AccessDenied
 
 
-async def _send(send: Send, response: Response, request_id: str, *, is_head: bool) -> None:
+def _send(send: Send, response: Response, request_id: str, *, is_head: bool) -> Awaitable[None]:
     body = response.body
     if not isinstance(body, bytes):
         raise TypeError(body)
     headers: Headers = [(b"x-amz-request-id", request_id.encode()), *response.headers]
     if not is_head and response.status not in {204, 304}:
         headers.append((b"content-length", b"%d" % len(body)))
-    await send({"type": ANSWER, "status": response.status, "headers": headers, "body": b"" if is_head else body})
+    return send({"type": ANSWER, "status": response.status, "headers": headers, "body": b"" if is_head else body})

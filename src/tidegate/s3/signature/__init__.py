@@ -41,11 +41,16 @@ __all__ = [
     "Authenticated",
     "ChunkSeed",
     "ChunkSigner",
+    "Presigned",
     "SignedRequest",
     "Unverified",
     "authenticate",
     "read",
+    "usual",
 ]
+
+Presigned = v4.Presigned
+usual = v4.usual
 
 _TOKEN_MARKS: Final = frozenset((b"X-Amz-Security-Token", b"x-amz-security-token"))  # of version 4, and of 2
 _V4_MARKS: Final = frozenset(v4.PRESIGN_MARKS)
@@ -83,6 +88,7 @@ def read(
     host_bucket: bytes = b"",
     allow_v2: bool = True,
     fields: Sequence[canonical.Pair] | None = None,
+    presigned: v4.Presigned | None = None,
 ) -> Unverified | None:
     """Return who claims to have signed ``request``, or whose token it carries, or None where it carries no credentials
     at all (anonymous).
@@ -90,18 +96,23 @@ def read(
     ``now`` is seconds since the epoch. ``prefix`` is the part of the path that stands for the service, as in
     ``/s3/bucket/key``; a client may have signed the path with or without it. ``host_bucket`` is the bucket that the
     Host header names, which version 2 signs as part of the path. With ``allow_v2=False`` signatures of version 2 are
-    refused. ``fields`` are those of the query, where the caller has split it already.
+    refused. Where the caller has looked at the query already, ``presigned`` is what ``usual`` returns for it, and
+    ``fields`` are those of any other.
 
     Raises the error that Amazon S3 gives: AccessDenied, AuthorizationHeaderMalformed,
     AuthorizationQueryParametersError, InvalidArgument, InvalidRequest, RequestTimeTooSkewed.
     """
     headers = canonical.header_table(request.headers)
-    if fields is None:
+    authorization = headers.get(b"authorization")
+    token = headers.get(b"x-amz-security-token")
+    if fields is None and presigned is None:
+        presigned = v4.usual(request.query)
+    if presigned is not None and not authorization and token is None:
+        return v4.authenticate_query(request, headers, presigned, now, prefix)
+    if fields is None or presigned is not None:
         fields = canonical.pairs(request.query)
     values = {name: value for name, _, value in fields}
     marks = MARKS.intersection(values)
-    authorization = headers.get(b"authorization")
-    token = headers.get(b"x-amz-security-token")
     if authorization:
         if marks:
             raise _only_one_mechanism()
@@ -125,7 +136,7 @@ def read(
     if len(given) > 1:
         raise _only_one_mechanism()
     if kinds <= _V4_MARKS:
-        found = v4.authenticate_query(request, headers, fields, values, now, prefix)
+        found = v4.authenticate_query(request, headers, v4.read_presigned(fields, values), now, prefix)
     elif kinds <= _V2_MARKS:
         _require_v2(allow=allow_v2)
         found = v2.authenticate_query(request, headers, fields, now, _resources(request.path, prefix, host_bucket))

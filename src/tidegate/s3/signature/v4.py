@@ -6,6 +6,7 @@ Source: Amazon S3 API reference, "Authenticating requests (AWS Signature Version
 from __future__ import annotations
 
 import hmac
+import re
 from functools import lru_cache, partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -28,36 +29,64 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 ALGORITHM: Final = b"AWS4-HMAC-SHA256"
+_UNSIGNED: Final = UNSIGNED_PAYLOAD.encode("ascii")
 
 # Any of these in a query makes it a presigned URL, which must then have all of PRESIGN_PARAMETERS.
 PRESIGN_MARKS: Final = (b"X-Amz-Algorithm", b"X-Amz-Credential", b"X-Amz-Signature")
 PRESIGN_PARAMETERS: Final = (*PRESIGN_MARKS, b"X-Amz-Date", b"X-Amz-Expires", b"X-Amz-SignedHeaders")
 _PAYLOAD_PARAMETER: Final = b"X-Amz-Content-Sha256"
-_ESCAPED: Final = (b"X-Amz-Credential", b"X-Amz-SignedHeaders")  # they have slashes and semicolons in them
+# With no escape but those that have to be there, in the order of names or, as boto3 has it, with the headers first.
+_LISTED: Final = rb"(?:&X-Amz-SignedHeaders=([\w-]+(?:%3B[\w-]+)*))?"
+USUAL: Final = re.compile(
+    rb"(X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=([\w.~-]+(?:%2F[\w.~-]+)+)&X-Amz-Date=([0-9TZ]+))"
+    + _LISTED
+    + rb"&X-Amz-Expires=([0-9]+)"
+    + _LISTED
+    + rb"&X-Amz-Signature=([0-9a-f]+)"
+)
 _ONLY_ONCE: Final = frozenset((*PRESIGN_PARAMETERS, _PAYLOAD_PARAMETER))
 
 MAX_EXPIRES: Final = 7 * 24 * 60 * 60  # seconds; Amazon's limit for a presigned URL
 _EXPIRES_DIGITS: Final = len(str(MAX_EXPIRES))
 # Amazon's access keys have at most 128 characters; but a token may stand for one, which has up to 8 KiB.
 MAX_CREDENTIAL_LENGTH: Final = 8 * 1024 + 128
-MAX_CREDENTIAL_REMEMBERED: Final = 256  # bounds what the cache of them can hold
-CREDENTIALS_REMEMBERED: Final = 1024  # one a key, day and region; bounded, as the client chooses them
-LISTS_REMEMBERED: Final = 256  # of signed headers: a client has a few
-LIFETIMES_REMEMBERED: Final = 256  # a program presigns for one or two; bounded, as the client chooses them
+MAX_SIGNER_REMEMBERED: Final = 512  # bytes of credential and list; bounds what the cache of them can hold
+SIGNERS_REMEMBERED: Final = 1024  # one a key, day, region and list of headers; bounded, as the client chooses them
 SIGNING_KEYS_REMEMBERED: Final = 1024  # one a secret, day and region; bounded, as the client chooses region and day
 
 
-class _Claim(msgspec.Struct, frozen=True):
-    """What a request says of its own signature, well-formed but not verified."""
+class _Signer(msgspec.Struct, frozen=True):
+    """Who claims to have signed, and which headers: the same for all that a client signs in a day."""
 
     access_key: str
     day: bytes
     region: bytes
     scope: bytes  # day/region/s3/aws4_request
-    timestamp: bytes
     listed: bytes  # SignedHeaders, as given
+    names: tuple[bytes, ...]  # which those are, in order
+    headers: frozenset[bytes]  # and as a set
+
+
+class Presigned(msgspec.Struct, frozen=True):
+    """What a presigned URL's query says of its signature. Nothing is well-formed yet but the encoding."""
+
+    credential: bytes
+    timestamp: bytes
+    expires: bytes
+    listed: bytes
+    signature: bytes
+    query: bytes  # the fields that are signed, in order of names
+    payload_hash: bytes | None = None
+
+
+class _Claim(msgspec.Struct, frozen=True):
+    """What a request says of its own signature, well-formed but not verified."""
+
+    signer: _Signer
+    timestamp: bytes
     signature: bytes
     payload_hash: bytes
+    query: bytes  # the fields that are signed, in order of names
     presigned: bool
 
 
@@ -69,58 +98,38 @@ def authenticate_header(
     prefix: bytes,
 ) -> Unverified:
     """Read a request whose Authorization header is of version 4."""
-    credential, listed, signature = _authorization(headers[b"authorization"])
-    access_key, day, region, scope = _credential(credential, _header_malformed)
+    signer, signature = _authorization(headers[b"authorization"])
     timestamp, seconds = _timestamp(headers)
-    if timestamp[:8] != day:
-        _header_malformed(_other_day(day, timestamp))
+    if timestamp[:8] != signer.day:
+        _header_malformed(_other_day(signer.day, timestamp))
     check_skew(seconds, now)
     payload_hash = headers.get(b"x-amz-content-sha256")
     if payload_hash is None:
         raise errors.InvalidRequest("Missing required header for this request: x-amz-content-sha256")
-    claim = _Claim(access_key, day, region, scope, timestamp, listed, signature, payload_hash.strip(), presigned=False)
-    verify = partial(_verify, claim, request, headers, fields, prefix)
-    return Unverified(access_key, verify, region=region, listed=listed)
+    query = canonical.query(fields)
+    claim = _Claim(signer, timestamp, signature, payload_hash.strip(), query, presigned=False)
+    verify = partial(_verify, claim, request, headers, prefix)
+    return Unverified(signer.access_key, verify, region=signer.region, listed=signer.listed)
 
 
 def authenticate_query(
-    request: SignedRequest,
-    headers: Mapping[bytes, bytes],
-    fields: Sequence[canonical.Pair],
-    values: Mapping[bytes, bytes],
-    now: float,
-    prefix: bytes,
+    request: SignedRequest, headers: Mapping[bytes, bytes], presigned: Presigned, now: float, prefix: bytes
 ) -> Unverified:
-    """Read a presigned URL of version 4. ``values`` are those of ``fields``, by name."""
-    parameters = _presign_parameters(fields, values)
-    if parameters[b"X-Amz-Algorithm"] != ALGORITHM:
-        raise errors.AuthorizationQueryParametersError(f'X-Amz-Algorithm only supports "{ALGORITHM.decode()}"')
-    access_key, day, region, scope = _credential(parameters[b"X-Amz-Credential"], _query_malformed)
-    timestamp = parameters[b"X-Amz-Date"]
+    """Read a presigned URL of version 4."""
+    signer = _signer(presigned.credential, presigned.listed, _query_malformed)
+    timestamp = presigned.timestamp
     seconds = canonical.parse_iso8601(timestamp)
     if seconds is None:
         raise errors.AuthorizationQueryParametersError(
             "X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\""
         )
-    if timestamp[:8] != day:
-        raise errors.AuthorizationQueryParametersError(_other_day(day, timestamp))
-    _check_lifetime(seconds, _expires(parameters[b"X-Amz-Expires"]), now)
-    signature = parameters[b"X-Amz-Signature"]
-    claim = _Claim(
-        access_key,
-        day,
-        region,
-        scope,
-        timestamp,
-        parameters[b"X-Amz-SignedHeaders"],
-        signature,
-        _presigned_payload_hash(parameters, headers),
-        presigned=True,
-    )
-    signed_fields = list(fields)
-    signed_fields.remove((b"X-Amz-Signature", b"=", signature))
-    verify = partial(_verify, claim, request, headers, signed_fields, prefix)
-    return Unverified(access_key, verify, presigned=True, region=region, listed=claim.listed)
+    if timestamp[:8] != signer.day:
+        raise errors.AuthorizationQueryParametersError(_other_day(signer.day, timestamp))
+    _check_lifetime(seconds, _expires(presigned.expires), now)
+    payload_hash = _presigned_payload_hash(presigned.payload_hash, headers)
+    claim = _Claim(signer, timestamp, presigned.signature, payload_hash, presigned.query, presigned=True)
+    verify = partial(_verify, claim, request, headers, prefix)
+    return Unverified(signer.access_key, verify, presigned=True, region=signer.region, listed=signer.listed)
 
 
 def check_skew(seconds: float, now: float) -> None:
@@ -166,15 +175,19 @@ def _other_day(day: bytes, timestamp: bytes) -> str:
     )
 
 
-def _authorization(value: bytes) -> tuple[bytes, bytes, bytes]:
-    """Return Credential, SignedHeaders and Signature: once each, in any order, with or without blanks between them."""
+def _authorization(value: bytes) -> tuple[_Signer, bytes]:
+    """Return who signs, and the signature: Credential, SignedHeaders and Signature are there once each, in any order,
+    with or without blanks between them.
+    """
     components = [part.strip().partition(b"=") for part in value.partition(b" ")[2].split(b",")]
     named = {name: content for name, _, content in components}
     if len(components) == len(named) == 3:
         try:
-            return named[b"Credential"], named[b"SignedHeaders"], named[b"Signature"]
+            credential, listed, signature = named[b"Credential"], named[b"SignedHeaders"], named[b"Signature"]
         except KeyError:
             pass
+        else:
+            return _signer(credential, listed, _header_malformed), signature
     _header_malformed("the authorization header requires three components: Credential, SignedHeaders, and Signature.")
 
 
@@ -190,14 +203,14 @@ def _timestamp(headers: Mapping[bytes, bytes]) -> tuple[bytes, int]:
     return canonical.format_iso8601(seconds), seconds
 
 
-def _credential(credential: bytes, malformed: Callable[[str], NoReturn]) -> tuple[str, bytes, bytes, bytes]:
-    """Return access key, day, region and scope. An access key may have slashes in it, the rest may not."""
-    if len(credential) > MAX_CREDENTIAL_REMEMBERED:
-        return _parsed_credential(credential, malformed)
-    return _remembered_credential(credential, malformed)
+def _signer(credential: bytes, listed: bytes, malformed: Callable[[str], NoReturn]) -> _Signer:
+    """Return who signs. An access key may have slashes in it, the rest of a credential may not."""
+    if len(credential) + len(listed) > MAX_SIGNER_REMEMBERED:
+        return _parsed_signer(credential, listed, malformed)
+    return _remembered_signer(credential, listed, malformed)
 
 
-def _parsed_credential(credential: bytes, malformed: Callable[[str], NoReturn]) -> tuple[str, bytes, bytes, bytes]:
+def _parsed_signer(credential: bytes, listed: bytes, malformed: Callable[[str], NoReturn]) -> _Signer:
     parts = credential.rsplit(b"/", 4)
     if len(parts) != 5 or len(credential) > MAX_CREDENTIAL_LENGTH or not credential.isascii():
         malformed('the Credential is mal-formed; expecting "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request".')
@@ -210,51 +223,75 @@ def _parsed_credential(credential: bytes, malformed: Callable[[str], NoReturn]) 
         malformed(f'incorrect service "{service.decode("ascii")}". This endpoint belongs to "s3".')
     if terminator != b"aws4_request":
         malformed(f'incorrect terminal "{terminator.decode("ascii")}". This endpoint uses "aws4_request".')
-    return access_key.decode("ascii"), day, region, credential[len(access_key) + 1 :]
+    names = tuple(listed.split(b";"))
+    scope = credential[len(access_key) + 1 :]
+    return _Signer(access_key.decode("ascii"), day, region, scope, listed, names, frozenset(names))
 
 
-_remembered_credential = lru_cache(maxsize=CREDENTIALS_REMEMBERED)(_parsed_credential)
+_remembered_signer = lru_cache(maxsize=SIGNERS_REMEMBERED)(_parsed_signer)
 
 
-def _presign_parameters(fields: Sequence[canonical.Pair], values: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
-    """Return the query's fields by name, those that sign it decoded: all there, none of them twice."""
-    parameters = dict(values)
-    if len(parameters) != len(fields):
+def usual(query: bytes) -> Presigned | None:
+    """Return what a presigned URL says that has nothing but a signature in its query, written as SDKs write it. Any
+    other is None, and for ``read_presigned``.
+    """
+    found = USUAL.fullmatch(query)
+    if found is None:
+        return None
+    start, credential, timestamp, before, expires, after, signature = found.groups()
+    if (before is None) == (after is None):
+        return None
+    listed = before or after
+    return Presigned(
+        credential.replace(b"%2F", b"/"),
+        timestamp,
+        expires,
+        listed.replace(b"%3B", b";"),
+        signature,
+        b"%b&X-Amz-Expires=%b&X-Amz-SignedHeaders=%b" % (start, expires, listed),
+    )
+
+
+def read_presigned(fields: Sequence[canonical.Pair], values: Mapping[bytes, bytes]) -> Presigned:
+    """Return what a query says of its signature: all there, nothing twice. ``values`` are those of ``fields``, by name.
+
+    Raises AuthorizationQueryParametersError.
+    """
+    if len(values) != len(fields):
         names = [name for name, _, _ in fields if name in _ONLY_ONCE]
         if len(names) != len(set(names)):
             raise errors.AuthorizationQueryParametersError(
                 "Query-string authentication parameters must not be given more than once."
             )
-    if not all(map(parameters.get, PRESIGN_PARAMETERS)):
+    if not all(map(values.get, PRESIGN_PARAMETERS)):
         raise errors.AuthorizationQueryParametersError(
             "Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, "
             "X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters."
         )
-    for name in _ESCAPED:
-        value = parameters[name].replace(b"%2F", b"/")
-        parameters[name] = unquote_to_bytes(value) if canonical.PERCENT in value else value
-    return parameters
+    if values[b"X-Amz-Algorithm"] != ALGORITHM:
+        raise errors.AuthorizationQueryParametersError(f'X-Amz-Algorithm only supports "{ALGORITHM.decode()}"')
+    return Presigned(
+        unquote_to_bytes(values[b"X-Amz-Credential"]),
+        values[b"X-Amz-Date"],
+        values[b"X-Amz-Expires"],
+        unquote_to_bytes(values[b"X-Amz-SignedHeaders"]),
+        values[b"X-Amz-Signature"],
+        canonical.query([field for field in fields if field[0] != b"X-Amz-Signature"]),
+        values.get(_PAYLOAD_PARAMETER),
+    )
 
 
-@lru_cache(maxsize=LISTS_REMEMBERED)
-def _listed(value: bytes) -> tuple[tuple[bytes, ...], frozenset[bytes]]:
-    """Return the names in SignedHeaders, in order and as a set."""
-    names = tuple(value.split(b";"))
-    return names, frozenset(names)
-
-
-@lru_cache(maxsize=LIFETIMES_REMEMBERED)
 def _expires(value: bytes) -> int:
+    # The length first: int() of thousands of digits is slow, and refused.
+    if value.isdigit() and len(value) <= _EXPIRES_DIGITS and 1 <= (seconds := int(value)) <= MAX_EXPIRES:
+        return seconds
     if not value.removeprefix(b"-").isdigit():
         raise errors.AuthorizationQueryParametersError("X-Amz-Expires should be a number")
     if value.startswith(b"-"):
         raise errors.AuthorizationQueryParametersError("X-Amz-Expires must be non-negative")
-    # The length first: int() of thousands of digits is slow, and refused.
-    if len(value) > _EXPIRES_DIGITS or not 1 <= (seconds := int(value)) <= MAX_EXPIRES:
-        raise errors.AuthorizationQueryParametersError(
-            f"X-Amz-Expires must be between 1 and {MAX_EXPIRES} seconds: less than or equal to a week"
-        )
-    return seconds
+    raise errors.AuthorizationQueryParametersError(
+        f"X-Amz-Expires must be between 1 and {MAX_EXPIRES} seconds: less than or equal to a week"
+    )
 
 
 def _check_lifetime(signed: int, expires: int, now: float) -> None:
@@ -270,50 +307,51 @@ def _check_lifetime(signed: int, expires: int, now: float) -> None:
         )
 
 
-def _presigned_payload_hash(parameters: Mapping[bytes, bytes], headers: Mapping[bytes, bytes]) -> bytes:
+def _presigned_payload_hash(in_query: bytes | None, headers: Mapping[bytes, bytes]) -> bytes:
     """Return what the URL pins as the payload's hash: in the query, or in a header (which must then be signed)."""
-    in_query = parameters.get(_PAYLOAD_PARAMETER)
     in_header = headers.get(b"x-amz-content-sha256")
     if in_query is not None and in_header is not None and in_query != in_header.strip():
         raise errors.InvalidRequest("The x-amz-content-sha256 header is not what the URL was signed for.")
     if in_query is not None:
         return in_query
-    return UNSIGNED_PAYLOAD.encode("ascii") if in_header is None else in_header.strip()
+    return _UNSIGNED if in_header is None else in_header.strip()
 
 
 # --- whether it is true ----------------------------------------------------------------------------------------------
 
 
 def _verify(
-    claim: _Claim,
-    request: SignedRequest,
-    headers: Mapping[bytes, bytes],
-    fields: Sequence[canonical.Pair],
-    prefix: bytes,
-    secret: str,
+    claim: _Claim, request: SignedRequest, headers: Mapping[bytes, bytes], prefix: bytes, secret: str
 ) -> Authenticated:
-    signed, signed_headers = _listed(claim.listed)
-    _check_all_signed(headers, signed_headers)
-    key = signing_key(secret, claim.day, claim.region)
+    signer = claim.signer
+    _check_all_signed(headers, signer.headers)
+    key = signing_key(secret, signer.day, signer.region)
     host = headers.get(b"host", b"").strip()
     # A slash in the Host could pass for one of the forms in which s3cmd signs an endpoint's path as a part of the host.
-    if signed_headers <= headers.keys() and host.find(b"/") < 0:
-        lines = {name: name + b":" + canonical.folded(headers[name]) for name in signed}
-        for path, query, signed_host in _forms(request.path or b"/", fields, host, prefix):
-            lines[b"host"] = b"host:" + signed_host
-            text = _canonical_request(request.method, path, query, lines.values(), claim)
-            mac = _keyed(key).copy()
-            mac.update(_string_to_sign(claim, text))
-            if hmac.compare_digest(mac.hexdigest().encode("ascii"), claim.signature):
-                return Authenticated(
-                    claim.access_key,
-                    4,
-                    claim.presigned,
-                    signed_headers,
-                    claim.payload_hash.decode("ascii", "replace"),
-                    ChunkSeed(key, claim.timestamp, claim.scope, claim.signature),
-                )
-    raise _mismatch(claim, request, headers, fields, signed)
+    if signer.headers <= headers.keys() and host.find(b"/") < 0:
+        lines = {name: name + b":" + canonical.folded(headers[name]) for name in signer.names}
+        path = request.path or b"/"
+        # All SDKs sign path and query as they send them.
+        if _is_signed(claim, key, request.method, path, claim.query, lines) or any(
+            _is_signed(claim, key, request.method, signed_path, query, {**lines, b"host": b"host:" + signed_host})
+            for signed_path, query, signed_host in _forms(path, claim, host, prefix)
+        ):
+            return Authenticated(
+                signer.access_key,
+                4,
+                claim.presigned,
+                signer.headers,
+                claim.payload_hash.decode("ascii", "replace"),
+                ChunkSeed(key, claim.timestamp, signer.scope, claim.signature),
+            )
+    raise _mismatch(claim, request, headers)
+
+
+def _is_signed(claim: _Claim, key: bytes, method: str, path: bytes, query: bytes, lines: Mapping[bytes, bytes]) -> bool:
+    """Whether this is the request that was signed. ``lines`` are the signed headers, by name and in order."""
+    mac = _keyed(key).copy()
+    mac.update(_string_to_sign(claim, _canonical_request(method, path, query, lines.values(), claim)))
+    return hmac.compare_digest(mac.hexdigest().encode("ascii"), claim.signature)
 
 
 def _check_all_signed(headers: Mapping[bytes, bytes], signed: frozenset[bytes]) -> None:
@@ -328,18 +366,14 @@ def _check_all_signed(headers: Mapping[bytes, bytes], signed: frozenset[bytes]) 
         )
 
 
-def _forms(
-    path: bytes, fields: Sequence[canonical.Pair], host: bytes, prefix: bytes
-) -> Iterator[tuple[bytes, bytes, bytes]]:
-    """Yield each (path, query, host) that a client may have signed for this request, the usual one first.
+def _forms(path: bytes, claim: _Claim, host: bytes, prefix: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """Yield each (path, query, host) that a client may have signed for this request.
 
-    A client that encodes canonically, as all SDKs do, signs the path and query as it sends them. The other forms are
-    needed by clients that do not, and by s3cmd where its endpoint has a path: it takes that, or even the bucket, for a
-    part of the host name. No requests for two different buckets or objects have a form in common.
+    They are needed by clients that do not encode canonically, and by s3cmd where its endpoint has a path: it takes
+    that, or even the bucket, for a part of the host name. No requests for two different buckets or objects have a form
+    in common.
     """
-    sent = canonical.query(fields)
-    yield path, sent, host
-    queries = dict.fromkeys((sent, canonical.encoded_query(fields)))
+    queries = dict.fromkeys((claim.query, canonical.encoded_query(canonical.pairs(claim.query))))
     for candidate, signed_host in _endpoints(path, host, prefix):
         for signed_path in dict.fromkeys((candidate, canonical.path(candidate))):
             for query in queries:
@@ -359,31 +393,25 @@ def _endpoints(path: bytes, host: bytes, prefix: bytes) -> Iterator[tuple[bytes,
 
 
 def _canonical_request(method: str, path: bytes, query: bytes, lines: Iterable[bytes], claim: _Claim) -> bytes:
-    return b"\n".join((method.encode("ascii"), path, query, *lines, b"", claim.listed, claim.payload_hash))
+    return b"\n".join((method.encode("ascii"), path, query, *lines, b"", claim.signer.listed, claim.payload_hash))
 
 
 def _string_to_sign(claim: _Claim, canonical_request: bytes) -> bytes:
     digest = sha256(canonical_request).hexdigest().encode("ascii")
-    return b"\n".join((ALGORITHM, claim.timestamp, claim.scope, digest))
+    return b"\n".join((ALGORITHM, claim.timestamp, claim.signer.scope, digest))
 
 
-def _mismatch(
-    claim: _Claim,
-    request: SignedRequest,
-    headers: Mapping[bytes, bytes],
-    fields: Sequence[canonical.Pair],
-    signed: Sequence[bytes],
-) -> errors.SignatureDoesNotMatch:
+def _mismatch(claim: _Claim, request: SignedRequest, headers: Mapping[bytes, bytes]) -> errors.SignatureDoesNotMatch:
     """Return the error with what should have been signed, as Amazon does, so that a client can be mended."""
     text = _canonical_request(
         request.method,
         canonical.path(request.path or b"/"),
-        canonical.encoded_query(fields),
-        [name + b":" + canonical.folded(headers.get(name, b"")) for name in signed],
+        canonical.encoded_query(canonical.pairs(claim.query)),
+        [name + b":" + canonical.folded(headers.get(name, b"")) for name in claim.signer.names],
         claim,
     )
     return errors.SignatureDoesNotMatch(
-        AWSAccessKeyId=claim.access_key,
+        AWSAccessKeyId=claim.signer.access_key,
         StringToSign=_string_to_sign(claim, text).decode("utf-8", "replace"),
         SignatureProvided=claim.signature.decode("utf-8", "replace"),
         CanonicalRequest=text.decode("utf-8", "replace"),
