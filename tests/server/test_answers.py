@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
@@ -32,6 +33,10 @@ async def echo(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> Non
     place, _, number = scope["raw_path"].rpartition(b"/")
     status = int(number)
     body = b"" if status in {204, 304} else BODY
+    task = asyncio.current_task()
+    if place == b"/ended" and task is not None:
+        task.cancel()  # as uvicorn does with what is under way when the server has waited long enough to end
+        await asyncio.sleep(0)
     if place == b"/whole":
         await send({"type": asgi.ANSWER, "status": status, "headers": headers, "body": body})
         return
@@ -155,3 +160,8 @@ def test_a_body_of_another_length_than_announced_breaks_the_connection(server: S
     """A client cannot take what it got for the whole, nor the rest for the next answer."""
     received = exchange(server.port, asked(f"{place}/200?content-length={length}"))
     assert len(received.partition(b"\r\n\r\n")[2]) != length
+
+
+def test_a_request_that_the_end_of_the_server_cuts_off_has_no_answer(server: Server) -> None:
+    """Nobody knows what has become of it, so no status may say so: the connection breaks."""
+    assert exchange(server.port, asked("/ended/200?content-length=8")) == b""

@@ -6,6 +6,7 @@ the CPU.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
@@ -31,10 +32,15 @@ class Cycle(RequestResponseCycle):
 
     async def run_asgi(self, app: ASGI3Application) -> None:
         """Runs the application. Where it gives an answer up that it has begun, and has said so in the log, the
-        connection breaks without another word. What else goes wrong is uvicorn's to tell.
+        connection breaks without another word; also where the server ends and cannot wait any longer, as nobody knows
+        then what has become of the request. What else goes wrong is uvicorn's to tell.
         """
         try:
             await app(self.scope, self.receive, self.send)  # type: ignore[arg-type]
+        except asyncio.CancelledError:
+            self.disconnected = True
+            self.transport.close()
+            raise
         except BaseException as error:  # noqa: BLE001 - told or passed on
             if isinstance(error, errors.Error) and self.response_started and is_known(error):
                 self.disconnected = True  # there is nothing left to complete
