@@ -47,6 +47,17 @@ def body_size(headers: Mapping[str, str]) -> int | None:
     return int(length)  # the server has let nothing through but digits
 
 
+def content_size(headers: Mapping[str, str]) -> int | None:
+    """As ``body_size``, where the body is what is to be stored. Raises ``MissingContentLength`` where nothing says that
+    there is one: for HTTP it is empty (RFC 9112 section 6.3), for who forgot to say so it is not.
+    """
+    if "content-length" not in headers and "transfer-encoding" not in headers:
+        raise errors.MissingContentLength(
+            "nothing says how long the body is: send Content-Length (0 for an empty one), or Transfer-Encoding: chunked"
+        )
+    return body_size(headers)
+
+
 async def body(receive: Receive, size: int | None) -> AsyncIterator[bytes]:
     """A request's body in pieces; ``size`` as ``body_size`` has it. It never ends early: raises ``ClientDisconnected``,
     ``IncompleteBody``.

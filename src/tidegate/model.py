@@ -280,8 +280,8 @@ class Commit(msgspec.Struct, frozen=True):
     """A named position in the log of a branch: what is in ``log`` up to ``seq``, and in the logs that it forked from.
 
     ``id`` is the version id of all that it wrote. ``parent`` is the commit before it and ``merged`` the one whose
-    changes it took in; ``branch`` is what it was made on, empty where that is gone. ``finished`` is None while it is
-    open. ``objects`` and ``size`` (bytes) are of everything in it, ``changes`` counts the keys that it wrote.
+    changes it took in; ``branch`` is the name of what it was made on, which may be gone. ``finished`` is None while it
+    is open. ``objects`` and ``size`` (bytes) are of everything in it, ``changes`` counts the keys that it wrote.
     """
 
     id: str
@@ -319,6 +319,9 @@ class Trigger(msgspec.Struct, frozen=True, omit_defaults=True):
     commits: int = 0
     cron: str = ""
     every: bool = False
+
+
+NO_TRIGGER = Trigger("")  # where a branch is to follow none any more
 
 
 class Branch(msgspec.Struct, frozen=True):

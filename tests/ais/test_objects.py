@@ -144,6 +144,19 @@ def test_a_body_may_come_in_chunks(bucket: Bucket, url: Url) -> None:
     assert read(bucket, "key") == LARGE
 
 
+@pytest.mark.parametrize("query", ["", "?append_type=append"])
+def test_a_body_that_nobody_announced_is_refused(server: ServerProcess, bucket: Bucket, query: str) -> None:
+    """Without a length and without chunks there is no body for HTTP: that replaces no object by an empty one."""
+    put(bucket, "key", b"content")
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        head = f"PUT /v1/objects/{bucket.name}/key{query} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        connection.sendall(head.encode())
+        received = connection.makefile("rb").read()
+    assert received.split()[1] == b"411"
+    assert b"Content-Length" in received
+    assert read(bucket, "key") == b"content"
+
+
 @pytest.mark.parametrize("sent", [b"short", LARGE[:MIB]], ids=["small", "large"])
 def test_a_body_that_stops_early_stores_nothing(server: ServerProcess, bucket: Bucket, s3: Any, sent: bytes) -> None:
     """A client that goes away in the middle of a PUT leaves no object."""

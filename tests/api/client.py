@@ -9,9 +9,9 @@ from urllib.parse import quote, urlsplit
 import msgspec
 import requests
 
-from tidegate.api.faults import Failure
 from tidegate.api.routes import Router
 from tidegate.api.table import ROUTES
+from tidegate.documents import Failure
 
 ROUTER = Router(ROUTES)
 

@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from tests.api.client import Api, Repo
-from tidegate.access import Access
+from tidegate.access import READ_ONLY, Access
 from tidegate.api.table import ROUTES
 from tidegate.testing import ServerProcess, serve
 
@@ -57,6 +57,16 @@ class Place:
         answer = requests.post(f"{self.server.url}/v1/roles", json=body, headers=headers)
         assert answer.status_code == 200, answer.text
         return name
+
+    def reader(self, *buckets: str) -> Api:
+        """A client of a new user who may read these buckets, and nothing else."""
+        name = f"role-{next(_numbers)}"
+        rules = [{"bck": {"name": bucket, "provider": "ais"}, "perm": str(int(READ_ONLY))} for bucket in buckets]
+        headers = {"Authorization": f"Bearer {self.token}"}
+        body: dict[str, Any] = {"name": name, "buckets": rules}
+        answer = requests.post(f"{self.server.url}/v1/roles", json=body, headers=headers)
+        assert answer.status_code == 200, answer.text
+        return self.login(self.user(name))
 
     def maker(self) -> Api:
         """A client of a new user who may make repositories, and list those of their own."""
@@ -172,6 +182,39 @@ def test_a_role_gives_what_it_says(place: Place) -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "AccessDenied")
     reader.fails("DELETE", repo.file("key"), 403, "AccessDenied")
     reader.fails("POST", "/projects", 403, "AccessDenied", json={"name": "x"})
+
+
+def test_a_role_for_one_branch(place: Place) -> None:
+    """A user reads what was made on the branches that their roles name, by any ref, and is told of no others."""
+    repo = place.repo(place.admin)
+    repo.write("key")
+    repo.branch("secret", head="master")
+    repo.write("plan", ref="secret")
+    commit, first = repo.head("secret"), repo.head()
+    place.admin.put(f"{repo.path}/tags/plan", {"ref": "secret"})
+    of_secret = [
+        *(f"diff?from={ref}&to={ref}" for ref in ("secret", commit, "plan")),
+        *(f"{what}?ref={ref}&path=plan" for what in ("log", "find", "files") for ref in ("secret", commit, "plan")),
+        *(f"commits?ref={ref}" for ref in ("secret", commit, "plan")),
+        *(f"commits/{ref}" for ref in ("secret", commit, "plan")),
+        *(f"files/{ref}/plan" for ref in ("secret", commit, "plan")),
+        "branches/secret",
+    ]
+    of_both = ["diff?from=master&to=secret", f"diff?from={commit}&to={first}"]
+    masters, secrets = place.reader(f"master.{repo.name}"), place.reader(f"secret.{repo.name}")
+    both = place.reader(f"master.{repo.name}", f"secret.{repo.name}")
+    for path in of_secret:
+        masters.fails("GET", f"{repo.path}/{path}", 403, "AccessDenied")
+    for path in of_both:
+        masters.fails("GET", f"{repo.path}/{path}", 403, "AccessDenied")
+        secrets.fails("GET", f"{repo.path}/{path}", 403, "AccessDenied")
+    for api, paths in ((secrets, of_secret), (both, of_secret + of_both)):
+        for path in paths:
+            assert api.request("GET", f"{repo.path}/{path}").status_code == 200, path
+    for api, names, tags in ((masters, ["master"], []), (secrets, ["secret"], ["plan"])):
+        assert [each["name"] for each in api.get(f"{repo.path}/branches")["items"]] == names
+        assert {each["branch"] for each in api.get(f"{repo.path}/commits")["items"]} == set(names)
+        assert [each["name"] for each in api.get(f"{repo.path}/tags")["items"]] == tags
 
 
 def test_a_token_is_ended_by_its_user_or_an_administrator(place: Place) -> None:

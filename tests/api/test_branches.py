@@ -67,6 +67,14 @@ def test_a_trigger_moves_a_branch(repo: Repo) -> None:
     assert repo.api.get(f"{repo.path}/branches/release")["head"] is None
     second = repo.write("b")["commit"]
     assert repo.head("release") == second
+    for changes in ({}, {"trigger": None}, {"head": "master"}):
+        assert repo.branch("release", **changes)["trigger"] == made["trigger"]
+    assert repo.branch("release", trigger={"branch": ""})["trigger"] is None
+    for name in "cd":
+        repo.write(name)
+    assert repo.head("release") == second
+    body = {"trigger": {"branch": "", "commits": 2}}
+    repo.api.fails("PUT", f"{repo.path}/branches/release", 400, "InvalidArgument", json=body)
 
 
 def test_tags(repo: Repo) -> None:

@@ -209,6 +209,21 @@ def test_a_body_may_come_in_chunks(repo: Repo) -> None:
     assert repo.read("key") == LARGE
 
 
+@pytest.mark.parametrize("query", ["", "?append=true"])
+def test_a_body_that_nobody_announced_is_refused(repo: Repo, server: ServerProcess, query: str) -> None:
+    """Without a length and without chunks there is no body for HTTP: that replaces no file by an empty one."""
+    repo.write("key")
+    head = f"PUT /v2{repo.file('key')}{query} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+    for framing, status in (("", b"411"), ("Content-Length: 0\r\n", b"200")):
+        assert repo.read("key") == b"content"
+        with socket.create_connection(("127.0.0.1", server.port)) as connection:
+            connection.sendall(f"{head}{framing}\r\n".encode())
+            received = connection.makefile("rb").read()
+        assert received.split()[1] == status
+        assert (b'"MissingContentLength"' in received) == (not framing)
+    assert repo.read("key") == (b"content" if query else b"")
+
+
 @pytest.mark.parametrize("sent", [b"short", LARGE[:MIB]], ids=["small", "large"])
 @pytest.mark.parametrize("framing", ["Content-Length: 2000000", "Transfer-Encoding: chunked"])
 def test_a_body_that_stops_early_stores_nothing(repo: Repo, server: ServerProcess, sent: bytes, framing: str) -> None:

@@ -27,6 +27,56 @@ def test_projects(api: Api) -> None:
     assert api.get("/projects/default")["name"] == "default"
 
 
+@pytest.mark.parametrize("limit", [1, 2, 3, 5, 1000])
+def test_lists_come_in_pages(api: Api, limit: int) -> None:
+    """Projects, repositories, branches and tags: every one once, in order, also where some come or go in between."""
+    project = new_name()
+    api.post("/projects", {"name": project})
+    names = [f"{project}-{number}" for number in range(5)]
+    for name in names:
+        api.post(f"/projects/{project}/repos", {"name": name})
+        api.post("/projects", {"name": name})
+    repo = Repo(api, names[0], project)
+    repo.branch("master")
+    repo.write("key")
+    for name in names:
+        repo.branch(f"b-{name}", head="master")
+        api.put(f"{repo.path}/tags/t-{name}", {"ref": "master"})
+
+    def listed(path: str) -> list[str]:
+        found: list[str] = []
+        query: dict[str, str | int] = {"limit": limit}
+        while True:
+            page = api.get(path, **query)
+            assert len(page["items"]) <= limit
+            found += [item["name"] for item in page["items"]]
+            if page["next"] is None:
+                return found
+            assert len(page["items"]) == limit
+            query["after"] = page["next"]
+
+    assert listed(f"/projects/{project}/repos") == names[::-1]
+    assert [name for name in listed("/repos") if name in names] == names[::-1]
+    assert [name for name in listed("/projects") if name.startswith(project + "-")] == names
+    assert listed(f"{repo.path}/branches") == [*(f"b-{name}" for name in names), "master"]
+    assert listed(f"{repo.path}/tags") == [f"t-{name}" for name in names]
+    first = api.get(f"{repo.path}/branches", limit=2)
+    api.delete(f"{repo.path}/branches/{first['next']}")
+    rest = api.get(f"{repo.path}/branches", after=first["next"])["items"]
+    assert [item["name"] for item in rest] == [*(f"b-{name}" for name in names[2:]), "master"]
+    newest = api.get(f"/projects/{project}/repos", limit=2)
+    api.delete(f"/projects/{project}/repos/{names[3]}")
+    api.post(f"/projects/{project}/repos", {"name": "newer"})
+    rest = api.get(f"/projects/{project}/repos", after=newest["next"])["items"]
+    assert [item["name"] for item in rest] == names[2::-1]
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=x", "after=x", "after=-1", "after=" + "9" * 30])
+def test_a_page_that_makes_no_sense(api: Api, query: str) -> None:
+    """Is refused."""
+    api.fails("GET", f"/repos?{query}", 400, "InvalidArgument")
+
+
 def test_a_project_is_not_made_twice(api: Api) -> None:
     """A name that is taken is a conflict, and what has it stays."""
     name = new_name()

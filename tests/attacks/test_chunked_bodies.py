@@ -317,6 +317,17 @@ def test_a_body_of_unknown_length_is_refused(world: World, bucket: str, query: s
     assert world.bucket_state(bucket) == before
 
 
+@pytest.mark.parametrize("query", ["", "partNumber=1&uploadId={upload}"])
+def test_a_body_that_nobody_announced_is_refused(world: World, bucket: str, query: str) -> None:
+    """Without a length and without chunks there is no body for HTTP: as at Amazon, that stores no empty object."""
+    upload_id = world.begin(world.alice, bucket, "key")
+    before = world.bucket_state(bucket)
+    request = Request("PUT", f"/{bucket}/key", query.format(upload=upload_id)).with_headers(host=world.host)
+    reply = world.send_as_it_is(signing.v4(world.alice, request))
+    assert (reply.status, reply.code) == (411, "MissingContentLength")
+    assert world.bucket_state(bucket) == before
+
+
 def test_a_framed_body_may_come_in_chunks(world: World, bucket: str) -> None:
     """A body that is framed twice, by HTTP and by Amazon, is taken out of both, and its length is what it declares."""
     framed = chunked(*HALVES)

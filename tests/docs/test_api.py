@@ -6,9 +6,11 @@ import re
 import subprocess
 from pathlib import Path
 
-from tidegate.api import call, changes, commits, deleting, globs, listing, words
+from tidegate import documents
+from tidegate.api import call, changes, globs, listing, words
 from tidegate.api.table import ROUTES
 from tidegate.gateway.multipart import MAX_OBJECT_SIZE
+from tidegate.gateway.repos import directories
 from tidegate.testing import serve
 
 TEXT = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
@@ -63,13 +65,14 @@ def test_the_limits_are_those_of_the_code() -> None:
     for told in (
         f"{call.MAX_BODY // mib} MiB; {call.MAX_OPEN_BODY // 1024} KiB of a login",
         f"a file | {MAX_OBJECT_SIZE // mib // mib} TiB",
-        f"{words.MAX_PAGE} commits or versions, {words.MAX_FILES:,} files or changes; {listing.MAX_SUMMED} files with",
+        f"{documents.MAX_PAGE} commits or versions, {documents.MAX_FILES:,} files or changes",
+        f"; {listing.MAX_SUMMED} files with",
         f"{words.MAX_PATTERN} characters, {globs.MAX_ALTERNATIVES} alternatives",
         f"{globs.MAX_DEPTH} directories down; {listing.MAX_SCANNED:,} names",
         f"{words.MAX_MESSAGE} and {words.MAX_METADATA} characters",
         f"a description | {words.MAX_DESCRIPTION} characters",
         f"choices of a merge | {changes.MAX_CHOICES:,}",
-        f"({commits.MAX_WAIT} at most)",
-        f"one transaction | {deleting.STEP};",
+        f"({documents.MAX_WAIT} at most)",
+        f"one transaction | {directories.STEP};",
     ):
         assert told in TEXT, told

@@ -146,6 +146,14 @@ class Repository:
                 return found
             after = last
 
+    async def begun_beside(self) -> int:
+        """How many commits are being written beside its branches."""
+        sql = """SELECT count(*) FROM commits c JOIN logs l ON l.id = c.log JOIN repos r ON r.id = l.repo
+                 WHERE r.name = ? AND c.finished IS NULL AND NOT EXISTS (SELECT 1 FROM buckets b WHERE b.log = l.id)"""
+        row = await self.gateway.rooms.catalog.read(lambda tx: tx.one(sql, (self.name.name,)))
+        assert row is not None
+        return int(row[0])
+
     def squash(self, ref: str) -> None:
         self.run(self.gateway.commits.squash(EVERYONE, self.name, ref))
 

@@ -12,7 +12,7 @@ from tidegate import errors
 from tidegate.gateway import Gateway
 from tidegate.gateway.copying import Source
 from tidegate.gateway.objects import NewObject
-from tidegate.model import EVERYONE, BranchRef, Origin, Trigger, Versioning
+from tidegate.model import EVERYONE, NO_TRIGGER, BranchRef, Origin, Trigger, Versioning
 from tidegate.names import BucketName
 from tidegate.refs import RefName, RepoName
 
@@ -98,7 +98,7 @@ def test_nothing_begins_at_an_open_commit(repo: Repository) -> None:
     ):
         with pytest.raises(errors.ParentNotFinished):
             act()
-    assert {each.name for each in repo.run(repo.gateway.branches.list(EVERYONE, repo.name))} == {MASTER, "other"}
+    assert {each.name for each in repo.run(repo.gateway.branches.list(EVERYONE, repo.name))[0]} == {MASTER, "other"}
 
 
 def test_removing_a_branch_leaves_its_commits(repo: Repository) -> None:
@@ -160,7 +160,7 @@ def test_a_tag_is_a_snapshot(repo: Repository) -> None:
     repo.tag("v1", MASTER)
     repo.put(MASTER, "a", b"2")
     assert repo.contents("v1") == {"a": b"1"}
-    assert repo.run(repo.gateway.tags.list(EVERYONE, repo.name)) == [("v1", first)]
+    assert repo.run(repo.gateway.tags.list(EVERYONE, repo.name)) == ([("v1", first)], None)
     with pytest.raises(errors.AccessDenied):
         repo.put("v1", "a", b"3")
     with pytest.raises(errors.AccessDenied):
@@ -360,6 +360,24 @@ def test_conditions_of_triggers(repo: Repository) -> None:
     ]
 
 
+def test_a_trigger_is_taken_away(make_repository: MakeRepository) -> None:
+    """The branch stays where it is, follows nothing, and may at once be made of others; no other change does it."""
+    repo, other = make_repository(), make_repository()
+    repo.branch("a", trigger=Trigger(MASTER))
+    first = repo.put(MASTER, "key", b"1")
+    assert repo.branch("a", head=MASTER).trigger == Trigger(MASTER)
+    repo.branch("b", trigger=Trigger("a"))
+    assert repo.branch("a", trigger=NO_TRIGGER).trigger is None
+    second = repo.put(MASTER, "key", b"2")
+    assert (repo.head("a"), repo.head(MASTER)) == (first, second)
+    assert repo.branch("b", provenance=[BranchRef(other.name, MASTER)], trigger=NO_TRIGGER).provenance
+    assert repo.branch("b", provenance=[], trigger=Trigger(MASTER)).trigger == Trigger(MASTER)
+    for trigger in (Trigger("", size=1), Trigger("", commits=1), Trigger("", every=True)):
+        with pytest.raises(errors.InvalidArgument):
+            repo.branch("b", trigger=trigger)
+    assert repo.branch("new", trigger=NO_TRIGGER).trigger is None
+
+
 def test_triggers_that_cannot_be(make_repository: MakeRepository) -> None:
     """Triggers form no loop, follow a branch that is there, and go with no provenance."""
     repo, other = make_repository(), make_repository()
@@ -383,7 +401,7 @@ def test_a_refused_change_leaves_no_branch(repo: Repository) -> None:
         repo.branch("dev", trigger=Trigger("nope"))
     with pytest.raises(errors.NoSuchCommit):
         repo.start("dev", parent="8b234298a6d84b3f8e4f3f7f7c3f5a54")
-    assert [each.name for each in repo.run(repo.gateway.branches.list(EVERYONE, repo.name))] == [MASTER]
+    assert [each.name for each in repo.run(repo.gateway.branches.list(EVERYONE, repo.name))[0]] == [MASTER]
 
 
 def test_plain_buckets_do_not_take_names_of_states(repo: Repository) -> None:
@@ -508,7 +526,7 @@ def test_repositories_and_projects(gateway: Gateway, runner: asyncio.Runner) -> 
         run(gateway.repos.create(EVERYONE, RepoName("shared", "nope")))
     run(gateway.branches.create(EVERYONE, name, MASTER))
     run(gateway.branches.create(EVERYONE, RepoName("shared"), MASTER))
-    assert [each.name.text for each in run(gateway.repos.list(EVERYONE, "vision"))] == ["vision/shared"]
+    assert [each.name.text for each in run(gateway.repos.list(EVERYONE, "vision"))[0]] == ["vision/shared"]
     with pytest.raises(errors.NoSuchProject):
         run(gateway.repos.list(EVERYONE, "nope"))
     with pytest.raises(errors.ProjectNotEmpty):

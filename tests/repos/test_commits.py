@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator, Sequence
 
 import pytest
 
 from tests.repos.conftest import MakeRepository
 from tests.repos.repository import MASTER, Repository, collect, rewrite, saying
 from tidegate import errors
-from tidegate.catalog import flattening, rewriting
+from tidegate.catalog import commits, flattening, rewriting
+from tidegate.catalog.abc import Reader, Row, Value
+from tidegate.catalog.repos import resolve
 from tidegate.gateway import Gateway
+from tidegate.gateway.repos import changes
 from tidegate.jobs import tidying
-from tidegate.model import EVERYONE, Origin
+from tidegate.model import EVERYONE, NEWEST, Commit, Origin
 from tidegate.refs import is_commit_id
 
 
@@ -411,6 +415,58 @@ def test_pages_of_commits(repo: Repository) -> None:
         repo.run(listed(EVERYONE, repo.name, "dev", limit=2, after="x"))
     with pytest.raises(errors.NoSuchBranch):
         repo.run(listed(EVERYONE, repo.name, "nope", limit=2))
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 100])
+def test_lists_tell_what_commits_stand_on(repo: Repository, monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
+    """The same as each commit tells by itself: at the edges of pages, across forks, and of those that are open."""
+    monkeypatch.setattr(changes, "STEP", 1)
+    repo.put(MASTER, "a", b"1")
+    repo.branch("dev", head=MASTER)
+    repo.branch("empty")
+    for number in range(3):
+        repo.put(MASTER, "a", b"%d" % number)
+        repo.put("dev", f"d{number}", b"1")
+    repo.put("empty", "b", b"1")
+    repo.merge("dev")
+    repo.branch("dev", head="dev^^")  # what it was on stays
+    repo.put("dev", "e", b"1")
+    repo.start(MASTER)
+    listed = repo.gateway.commits.list
+    for ref, count in ((MASTER, 6), ("dev", 3), ("empty", 1), (None, 11)):
+        found: list[Commit] = []
+        after: str | None = ""
+        while after is not None:
+            page, after = repo.run(listed(EVERYONE, repo.name, ref, limit=limit, after=after))
+            found += page
+        assert found == [repo.commit(each.id) for each in found]
+        assert len(found) == count
+
+
+def test_a_page_of_commits_is_one_query(repo: Repository) -> None:
+    """Of a branch that has them on its own log, however many they are."""
+    for number in range(20):
+        repo.put(MASTER, "a", b"%d" % number)
+
+    class Counting:
+        def __init__(self, tx: Reader) -> None:
+            self.tx, self.count = tx, 0
+
+        def rows(self, sql: str, parameters: Sequence[Value] = ()) -> Iterator[Row]:
+            self.count += 1
+            return self.tx.rows(sql, parameters)
+
+        def one(self, sql: str, parameters: Sequence[Value] = ()) -> Row | None:
+            self.count += 1
+            return self.tx.one(sql, parameters)
+
+    def look(tx: Reader) -> tuple[list[Commit], int]:
+        layers = resolve(tx, repo.ref(MASTER)).layers
+        counting = Counting(tx)
+        return commits.page(counting, layers, repo.name, NEWEST, 100), counting.count
+
+    found, count = repo.run(repo.gateway.rooms.catalog.read(look))
+    assert (len(found), count) == (20, 1)
 
 
 def test_after_a_large_drop_the_one_before_can_be_dropped_too(

@@ -341,15 +341,13 @@ def test_writes_during_a_large_merge(
     write(repo, "dev", **merged)
     merge = repo.gateway.changes.merge
 
-    async def count() -> int:
-        found, _ = await repo.gateway.commits.list(EVERYONE, repo.name, None, limit=9)
-        return len(found)
-
     async def both() -> None:
         merging = asyncio.ensure_future(merge(EVERYONE, repo.name, "dev", MASTER))
-        while not merging.done() and await count() < 3:  # noqa: ASYNC110
-            await asyncio.sleep(0)  # until it has begun
+        while not merging.done() and not await repo.begun_beside():  # noqa: ASYNC110
+            await asyncio.sleep(0)
         assert not merging.done()
+        found, _ = await repo.gateway.commits.list(EVERYONE, repo.name, None, limit=9)
+        assert len(found) == 2  # nobody sees it
         await repo.putting(MASTER, key, b"9")
         assert not merging.done()
         await merging
@@ -384,9 +382,11 @@ def test_what_a_merge_left_behind_is_forgotten(
         patch.setattr(repos, "drop_log", lambda *_: None)
         with pytest.raises(InterruptedError):
             repo.merge("dev")
-    assert len(repo.commits(None)) == 3
+    assert repo.run(repo.begun_beside()) == 1
+    assert len(repo.commits(None)) == 2
     monkeypatch.setattr(aside, "ABANDONED_AFTER", -1)
     repo.merge("dev")
+    assert repo.run(repo.begun_beside()) == 0
     assert len(repo.commits(None)) == 3
     assert repo.contents(MASTER) == repo.contents("dev")
     collect(runner, gateway)

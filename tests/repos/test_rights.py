@@ -102,7 +102,7 @@ def test_strangers_may_nothing(repo: Repository) -> None:
         if who is BOB:
             found = repo.run(repo.gateway.repos.list_buckets(who))
             assert not [bucket for bucket in found if repo.name.name in bucket.name]
-            assert repo.name not in [each.name for each in repo.run(repo.gateway.repos.list(who))]
+            assert repo.name not in [each.name for each in repo.run(repo.gateway.repos.list(who))[0]]
     assert repo.commits(None) == before
 
 

@@ -8,10 +8,10 @@ import pytest
 
 from tests.unit.store import Store, draft
 from tidegate.catalog import buckets, commits, flattening, listing, repos, rewriting, versions
-from tidegate.catalog.abc import Transaction
+from tidegate.catalog.abc import Reader, Transaction
 from tidegate.catalog.check import CHECKS
 from tidegate.gateway.repos.branches import make
-from tidegate.model import Principal, Writer
+from tidegate.model import Commit, Principal, Writer
 from tidegate.refs import RefName, RepoName
 
 REPO = RepoName("data")
@@ -93,7 +93,12 @@ def chain(store: Store, depth: int = 6) -> str:
 def test_flattening_changes_nothing(store: Store) -> None:
     """HEAD, every commit and all versions are as they were; a read at HEAD looks into one log only."""
     last = chain(store)
-    ids = [each.id for each in store.read(lambda tx: commits.page_of_repo(tx, repos.repo(tx, REPO), 1 << 62, 100))]
+
+    def page(tx: Reader) -> list[Commit]:
+        logs = [log for log, _ in commits.logs(tx, repos.repo(tx, REPO))]
+        return commits.page_of_logs(tx, logs, REPO, 1 << 62, 100)
+
+    ids = [each.id for each in store.read(page)]
     before = [content(store, ref) for ref in (last, "master", *ids)], history(store, last)
     assert flatten(store) > 2
     assert ([content(store, ref) for ref in (last, "master", *ids)], history(store, last)) == before

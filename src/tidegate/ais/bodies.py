@@ -40,12 +40,12 @@ def declared_checksum(request: Request) -> tuple[str, str] | None:
 class NativeBody:
     """Implements ``gateway.body.Body`` for one request. Read it once.
 
-    ``expected`` is the checksum that it has to have.
+    ``expected`` is the checksum that it has to have. Raises ``MissingContentLength``.
     """
 
     def __init__(self, request: Request, expected: tuple[str, str] | None) -> None:
         self._receive = request.receive
-        self.size = asgi.body_size(request.headers)
+        self.size = asgi.content_size(request.headers)
         self._expected = expected
         self.algorithms: Sequence[str] = [] if expected is None else [checksums.DIGESTS[expected[0]]]
 
@@ -62,5 +62,5 @@ class NativeBody:
 
 
 def open_body(request: Request) -> NativeBody:
-    """The body with what its headers promise. Raises as ``declared_checksum``."""
+    """The body with what its headers promise. Raises ``MissingContentLength``, and as ``declared_checksum``."""
     return NativeBody(request, declared_checksum(request))

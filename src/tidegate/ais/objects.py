@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import Response
 
-from tidegate import errors, ranges
+from tidegate import asgi, errors, ranges
 from tidegate.ais import archives, attributes, batch, custom, multipart, work
 from tidegate.ais.absent import ETL, refusal
 from tidegate.ais.bodies import NativeBody, declared_checksum, open_body
@@ -137,8 +137,8 @@ async def _append(call: Call) -> Response:
 async def _flush(call: Call, key: str, handle: Handle | None) -> Response:
     """Ends an append. What the request carries is the last piece; its checksum headers are for the whole object."""
     expected = declared_checksum(call.request)
-    body = NativeBody(call.request, None)
-    if body.size != 0:
+    if asgi.body_size(call.request.headers) != 0:
+        body = NativeBody(call.request, None)
         handle = await call.gateway.appends.append(call.principal, call.bucket, key, handle, body)
     if handle is None:
         raise errors.InvalidArgument("a flush needs the handle of what was appended")

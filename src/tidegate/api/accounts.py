@@ -12,7 +12,7 @@ from tidegate import errors
 from tidegate.api import shapes
 from tidegate.api.call import Call
 from tidegate.api.routes import Route, route
-from tidegate.api.shapes import Time
+from tidegate.documents import Revoked, Token, Who
 from tidegate.gateway.accounts import MAX_LIFETIME, MAX_ROBOT_LIFETIME, bearer
 from tidegate.model import EVERYONE
 
@@ -27,14 +27,6 @@ class Login(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ttl: Annotated[int, Meta(ge=1, le=MAX_LIFETIME, description=_SECONDS)] | None = None
 
 
-class Token(msgspec.Struct, frozen=True):
-    """A token, for `Authorization: Bearer`. It ends when it expires, if it does, or is revoked."""
-
-    token: str
-    expires: Time | None
-    user: str
-
-
 class Robot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A program that is to have a token. It is the user `robot:NAME`, whose roles say what the token gives."""
 
@@ -47,21 +39,6 @@ class Revocation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     token: Annotated[str | None, Meta(description="This one.")] = None
     robot: Annotated[str | None, Meta(description="All that this robot has.")] = None
-
-
-class Revoked(msgspec.Struct, frozen=True):
-    """How many tokens were ended."""
-
-    revoked: int
-
-
-class Who(msgspec.Struct, frozen=True):
-    """Who a token speaks for, and until when."""
-
-    user: str
-    is_admin: bool
-    roles: list[str]
-    expires: Time | None
 
 
 def _token(call: Call) -> str:

@@ -19,12 +19,12 @@ _DIGEST: Final = re.compile(r"([a-z*][a-z0-9_.*-]*)=:([A-Za-z0-9+/]*=*):")
 class FileBody:
     """Implements ``gateway.body.Body`` for one request. Read it once.
 
-    Raises ``InvalidDigest`` for a promise that makes no sense.
+    Raises ``MissingContentLength``, ``InvalidDigest`` for a promise that makes no sense.
     """
 
     def __init__(self, request: Request) -> None:
         self._receive = request.receive
-        self.size = asgi.body_size(request.headers)
+        self.size = asgi.content_size(request.headers)
         self._expected = _expected(request.headers)
         self.algorithms: Sequence[str] = list(self._expected)
 

@@ -8,11 +8,11 @@ import msgspec
 from msgspec import Meta
 
 from tidegate.api import shapes
-from tidegate.api.call import Call
+from tidegate.api.call import Call, Paging
 from tidegate.api.repos import REPO, Forced
 from tidegate.api.routes import Route, route
-from tidegate.api.shapes import Branch, Page, Trigger
 from tidegate.api.words import Name, Ref
+from tidegate.documents import Branch, Page, Trigger
 from tidegate.model import BranchRef
 from tidegate.model import Trigger as Rule
 from tidegate.refs import RepoName
@@ -42,9 +42,10 @@ def _name(call: Call) -> str:
     return call.names["branch"]
 
 
-async def list_branches(call: Call) -> Page[Branch]:
-    """The branches of a repository."""
-    return Page([shapes.branch(found) for found in await call.gateway.branches.list(call.principal, call.repo)])
+async def list_branches(call: Call, query: Paging) -> Page[Branch]:
+    """The branches of a repository, by name."""
+    found, last = await call.gateway.branches.list(call.principal, call.repo, limit=query.limit, after=query.after)
+    return Page([shapes.branch(each) for each in found], last)
 
 
 async def put_branch(call: Call, body: BranchChange) -> Branch:

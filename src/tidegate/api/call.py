@@ -12,7 +12,8 @@ from starlette.responses import Response
 
 from tidegate import asgi, errors
 from tidegate.api.routes import Header
-from tidegate.api.words import MAX_MESSAGE, MAX_METADATA
+from tidegate.api.words import MAX_MESSAGE, MAX_METADATA, After, Limit
+from tidegate.documents import MAX_PAGE
 from tidegate.gateway import Gateway
 from tidegate.model import EMPTY, NO_NOTE, Note, Principal
 from tidegate.refs import RefName, RepoName
@@ -30,6 +31,13 @@ COMMIT_METADATA: Final = "x-tidegate-commit-metadata"
 # What may not be ignored where it cannot be heeded (RFC 9110 section 13.1).
 BINDING: Final = ("if-match", "if-none-match", "if-unmodified-since", IF_HEAD, COMMIT_MESSAGE, COMMIT_METADATA)
 ON_HEAD: Final = Header("If-Head-Commit", "The commit that the branch has to be at.")
+
+
+class Paging(msgspec.Struct, frozen=True):
+    """Which of many things that have names."""
+
+    after: After = ""
+    limit: Limit = MAX_PAGE
 
 
 class Call(msgspec.Struct, frozen=True):

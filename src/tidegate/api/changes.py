@@ -15,8 +15,8 @@ from tidegate.api.commits import COMMIT, DEFAULT_PAGE, Touching
 from tidegate.api.faults import MergeConflict
 from tidegate.api.repos import REPO
 from tidegate.api.routes import Route, route
-from tidegate.api.shapes import Change, Merged, Page, Revision
 from tidegate.api.words import After, FileLimit, Message, Metadata, Name, Path, Ref
+from tidegate.documents import Change, Merged, Page, Revision
 from tidegate.names import MAX_KEY_BYTES
 
 # Paths that are decided about in one request, with 1 KiB each within the limit of a body.

@@ -12,11 +12,9 @@ from tidegate.api import shapes
 from tidegate.api.call import ON_HEAD, Call
 from tidegate.api.repos import REPO
 from tidegate.api.routes import Route, route
-from tidegate.api.shapes import Commit, Page
 from tidegate.api.words import After, Limit, Message, Metadata, Name, Path, Ref
+from tidegate.documents import MAX_WAIT, Commit, Page
 
-# A request that waits longer is cut by proxies; who still wants to know asks again.
-MAX_WAIT: Final = 60
 DEFAULT_PAGE: Final = 100
 
 

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from tidegate import errors
 from tidegate.api.call import JSON
-from tidegate.api.shapes import Conflict
+from tidegate.documents import Conflict, Failure, Fault
 
 _CODES: Final[Mapping[type[errors.Error], str]] = MappingProxyType(
     {
@@ -51,21 +51,6 @@ class MergeConflict(errors.Error):
     def __init__(self, conflicts: tuple[Conflict, ...]) -> None:
         self.conflicts = conflicts
         super().__init__()
-
-
-class Fault(msgspec.Struct, frozen=True):
-    """What went wrong. ``request_id`` is what the server's log has of it."""
-
-    code: str
-    message: str
-    request_id: str
-
-
-class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An error's document. ``conflicts`` are those of a merge, as ``Merged`` has them."""
-
-    error: Fault
-    conflicts: tuple[Conflict, ...] = ()
 
 
 def code_of(error: errors.Error) -> str:

@@ -20,12 +20,11 @@ from tidegate import asgi, errors, ranges
 from tidegate.api import shapes
 from tidegate.api.bodies import FileBody
 from tidegate.api.call import COMMIT_MESSAGE, COMMIT_METADATA, ON_HEAD, Call, as_json, no_such_file, parse_pairs
-from tidegate.api.deleting import Deleted, delete_below
 from tidegate.api.repos import REPO
 from tidegate.api.routes import Header, Route, route
-from tidegate.api.shapes import File
 from tidegate.api.words import Message, Metadata, Name, Path, Ref
 from tidegate.clock import SECOND
+from tidegate.documents import File
 from tidegate.gateway.appending import AT_END
 from tidegate.gateway.copying import Source
 from tidegate.gateway.multipart import MAX_OBJECT_SIZE
@@ -54,6 +53,13 @@ class Deleting(msgspec.Struct, frozen=True):
     recursive: Annotated[bool, Meta(description="Also all that is below, as in a directory; of an empty path all.")] = (
         False
     )
+
+
+class Deleted(msgspec.Struct, frozen=True):
+    """How many files were deleted, and in which commit: none where there was nothing."""
+
+    deleted: int
+    commit: str | None
 
 
 class Copy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -130,7 +136,9 @@ async def put_file(call: Call, query: Putting) -> File | Response:
 
 
 async def delete_file(call: Call, query: Deleting) -> Deleted:
-    """Delete a file, or all that is below a path. What is not there is no error."""
+    """Delete a file, or all that is below a path. What is not there is no error. A large directory goes as a whole too:
+    where others change what is to be deleted meanwhile, nothing is (409).
+    """
     conditions = of_headers(call.request.headers)
     if not query.recursive:
         deletion = Deletion(_path(call), preconditions=conditions)
@@ -138,7 +146,8 @@ async def delete_file(call: Call, query: Deleting) -> Deleted:
         return Deleted(int(bool(done.version_id)), done.version_id or None)
     if conditions != NONE:
         raise errors.InvalidRequest("conditions are about one file: a directory is deleted without")
-    return await delete_below(call, _noted(call), call.ref, call.names["path"])
+    merged = await call.gateway.directories.delete(_noted(call), call.repo, call.ref, call.names["path"])
+    return Deleted(merged.changes, None if merged.commit is None else merged.commit.id)
 
 
 async def copy_file(call: Call, body: Copy) -> File | Response:

@@ -16,10 +16,10 @@ from tidegate.api.call import Call
 from tidegate.api.commits import DEFAULT_PAGE
 from tidegate.api.repos import REPO
 from tidegate.api.routes import Route, route
-from tidegate.api.shapes import Page, Time
 from tidegate.api.words import After, Limit, Name
+from tidegate.documents import Delivery, Hook, MadeHook, Page
 from tidegate.gateway.repos.hooks import MAX_PATTERN, MAX_SECRET, MIN_SECRET
-from tidegate.model import DeliveryState, HookEvent
+from tidegate.model import HookEvent
 from tidegate.upstream.webhooks import MAX_URL
 
 Url = Annotated[str, Meta(min_length=1, max_length=MAX_URL, description="`http://` or `https://`.")]
@@ -40,45 +40,6 @@ class NewHook(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Annotated[str, Meta(min_length=MIN_SECRET, max_length=MAX_SECRET)] | None,
         Meta(description="What its calls are signed with; made by the server, if not given."),
     ] = None
-
-
-class Hook(msgspec.Struct, frozen=True):
-    """A hook. Its secret is not shown."""
-
-    name: str
-    url: str
-    events: tuple[HookEvent, ...]
-    branch: str
-    creator: str
-    created: Time
-
-
-class MadeHook(msgspec.Struct, frozen=True):
-    """A hook that was made, with its secret, which is not shown again."""
-
-    name: str
-    url: str
-    events: tuple[HookEvent, ...]
-    branch: str
-    creator: str
-    created: Time
-    secret: str
-
-
-class Delivery(msgspec.Struct, frozen=True):
-    """A call of a hook."""
-
-    id: str
-    event: HookEvent
-    branch: str
-    commit: Annotated[str | None, Meta(description="What it tells of; null where that was not there yet.")]
-    state: DeliveryState
-    attempts: int
-    created: Time
-    due: Annotated[Time | None, Meta(description="When it is tried next.")]
-    ended: Time | None
-    status: Annotated[int | None, Meta(description="The last answer's; null where there was none.")]
-    answer: Annotated[str, Meta(description="How that began, or what kept it from coming.")]
 
 
 class Pages(msgspec.Struct, frozen=True):

@@ -12,8 +12,8 @@ from tidegate.api.call import ON_HEAD, Call
 from tidegate.api.listing import check_text
 from tidegate.api.repos import REPO
 from tidegate.api.routes import Route, route
-from tidegate.api.shapes import Commit
 from tidegate.api.words import Message, Metadata, Name
+from tidegate.documents import Commit
 from tidegate.names import MAX_KEY_BYTES
 
 # A scheme, a namespace, a bucket and a prefix that is as long as a key.

@@ -20,8 +20,8 @@ from tidegate.api.call import Call, no_such_file
 from tidegate.api.globs import SLASH, Glob
 from tidegate.api.repos import REPO
 from tidegate.api.routes import Route, route
-from tidegate.api.shapes import File, Page
 from tidegate.api.words import MAX_PATTERN, After, FileLimit, Ref
+from tidegate.documents import File, Page
 from tidegate.names import MAX_KEY_BYTES
 from tidegate.refs import RefName
 

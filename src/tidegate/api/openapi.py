@@ -14,8 +14,8 @@ import msgspec
 
 import tidegate
 from tidegate.api.call import JSON
-from tidegate.api.faults import Failure
 from tidegate.api.routes import Header, Route
+from tidegate.documents import Failure
 
 _REF: Final = "#/components/schemas/{name}"
 _FILE: Final = {"schema": {"type": "string", "format": "binary"}}

@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from tidegate.api import shapes
-from tidegate.api.call import Call
+from tidegate.api.call import Call, Paging
 from tidegate.api.routes import Route, route
-from tidegate.api.shapes import Page, Project
 from tidegate.api.words import Description, Name
+from tidegate.documents import Page, Project
 
 
 class NewProject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -24,9 +24,10 @@ class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     description: Description
 
 
-async def list_projects(call: Call) -> Page[Project]:
-    """All projects."""
-    return Page([shapes.project(found) for found in await call.gateway.projects.list(call.principal)])
+async def list_projects(call: Call, query: Paging) -> Page[Project]:
+    """All projects, by name."""
+    found, last = await call.gateway.projects.list(call.principal, limit=query.limit, after=query.after)
+    return Page([shapes.project(each) for each in found], last)
 
 
 async def create_project(call: Call, body: NewProject) -> Project:

@@ -10,11 +10,11 @@ from starlette.responses import Response
 
 from tidegate import errors
 from tidegate.api import shapes
-from tidegate.api.call import Call, as_json
+from tidegate.api.call import Call, Paging, as_json
 from tidegate.api.projects import Described
 from tidegate.api.routes import Route, route
-from tidegate.api.shapes import Page, Repo
 from tidegate.api.words import Description, Name
+from tidegate.documents import Page, Repo
 from tidegate.refs import RepoName
 
 
@@ -32,14 +32,19 @@ class Forced(msgspec.Struct, frozen=True):
     force: Annotated[bool, Meta(description="Also where other branches depend on it.")] = False
 
 
-async def list_all_repos(call: Call) -> Page[Repo]:
+async def list_all_repos(call: Call, query: Paging) -> Page[Repo]:
     """The repositories of all projects, the newest first."""
-    return Page([shapes.repo(found) for found in await call.gateway.repos.list(call.principal)])
+    return await _page(call, None, query)
 
 
-async def list_repos(call: Call) -> Page[Repo]:
+async def list_repos(call: Call, query: Paging) -> Page[Repo]:
     """The repositories of a project, the newest first."""
-    return Page([shapes.repo(found) for found in await call.gateway.repos.list(call.principal, call.names["project"])])
+    return await _page(call, call.names["project"], query)
+
+
+async def _page(call: Call, project: str | None, query: Paging) -> Page[Repo]:
+    found, last = await call.gateway.repos.list(call.principal, project, limit=query.limit, after=query.after)
+    return Page([shapes.repo(each) for each in found], last)
 
 
 async def create_repo(call: Call, body: NewRepo) -> Repo | Response:

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import msgspec
-
 import tidegate
 from tidegate import errors
 from tidegate.api.call import Call
 from tidegate.api.routes import Route, route
+from tidegate.documents import Version
 from tidegate.model import EVERYONE
-
-
-class Version(msgspec.Struct, frozen=True):
-    """Which server it is. `auth` says whether it asks for a token."""
-
-    version: str
-    cluster: str
-    auth: bool
 
 
 async def get_version(call: Call) -> Version:

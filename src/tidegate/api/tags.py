@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from tidegate import errors
-from tidegate.api.call import Call
+from tidegate.api.call import Call, Paging
 from tidegate.api.repos import REPO
 from tidegate.api.routes import Route, route
-from tidegate.api.shapes import Page, Tag
 from tidegate.api.words import Ref
+from tidegate.documents import Page, Tag
 
 
 class NewTag(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -18,9 +17,10 @@ class NewTag(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ref: Ref
 
 
-async def list_tags(call: Call) -> Page[Tag]:
-    """The tags of a repository."""
-    return Page([Tag(name, commit) for name, commit in await call.gateway.tags.list(call.principal, call.repo)])
+async def list_tags(call: Call, query: Paging) -> Page[Tag]:
+    """The tags of a repository, by name."""
+    found, last = await call.gateway.tags.list(call.principal, call.repo, limit=query.limit, after=query.after)
+    return Page([Tag(name, commit) for name, commit in found], last)
 
 
 async def put_tag(call: Call, body: NewTag) -> Tag:
@@ -31,11 +31,8 @@ async def put_tag(call: Call, body: NewTag) -> Tag:
 
 async def get_tag(call: Call) -> Tag:
     """One tag."""
-    wanted = call.names["tag"]
-    for name, commit in await call.gateway.tags.list(call.principal, call.repo):
-        if name == wanted:
-            return Tag(name, commit)
-    raise errors.NoSuchTag
+    name = call.names["tag"]
+    return Tag(name, (await call.gateway.tags.get(call.principal, call.repo, name)).id)
 
 
 async def delete_tag(call: Call) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
+from tidegate.documents import MAX_FILES, MAX_PAGE
 from tidegate.names import MAX_KEY_BYTES
 
 # Names have at most 100 characters, and the gateway says which. A ref is some of them with steps, times and commits.
@@ -19,11 +20,6 @@ MAX_MESSAGE: Final = 8192
 MAX_METADATA: Final = 4096
 MAX_METADATA_COUNT: Final = 100
 MAX_PATTERN: Final = 1024
-
-# Commits, changes and versions on a page: each some hundred bytes, or what its message has.
-MAX_PAGE: Final = 1000
-# Files on a page.
-MAX_FILES: Final = 10_000
 
 Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
 Description = Annotated[str, Meta(max_length=MAX_DESCRIPTION)]

@@ -11,10 +11,10 @@ from tidegate import errors
 from tidegate.access import EVERYTHING
 from tidegate.catalog import commits, repos, rows
 from tidegate.catalog.abc import Reader, Row, Transaction
-from tidegate.model import NEWEST, Bucket, Layer, Place, Versioning, Writer
+from tidegate.model import NEWEST, Bucket, Layer, Place, Repo, Versioning, Writer
 from tidegate.names import AIS, BucketName
 from tidegate.properties import BucketProperties
-from tidegate.refs import RefName, RepoName, is_moving, is_time, parse_bucket, parse_time
+from tidegate.refs import MASTER, RefName, RepoName, bucket_name, is_moving, is_time, parse_bucket, parse_time
 
 _COLUMNS = "id, provider, namespace, name, log, owner, created, versioning, region, tags, properties, repo"
 
@@ -48,20 +48,29 @@ def _of_branch(tx: Reader, bucket: Bucket, repo: int) -> Bucket:
 
 def _of_ref(tx: Reader, name: RefName) -> Bucket:
     state = repos.resolve(tx, name)
-    log = state.layers[0].log
-    if state.branch is not None:
-        bucket = by_id(tx, state.branch.bucket)
-        if bucket is None:
-            raise errors.NoSuchBranch
-        if not state.is_snapshot:
-            return bucket
-    else:
-        made = Place(state.repo.id, state.repo.name, "")
-        bucket = Bucket(
-            0, AIS, "", state.name, log, state.repo.owner, state.repo.created, Versioning.ENABLED, "", None, place=made
-        )
-    place = bucket.place or Place(state.repo.id, state.repo.name, "")
-    return replace(bucket, log=log, layers=state.layers, place=replace(place, open=None, newest=(), is_snapshot=True))
+    bucket = of_branch(tx, state.repo, state.home)
+    if not state.is_snapshot:
+        return bucket
+    place = bucket.place or Place(state.repo.id, state.repo.name, state.home)
+    return replace(
+        bucket,
+        log=state.layers[0].log,
+        layers=state.layers,
+        place=replace(place, open=None, newest=(), is_snapshot=True),
+    )
+
+
+def of_branch(tx: Reader, repo: Repo, name: str) -> Bucket:
+    """The bucket of a branch; as it would be, where there is none, or none any more."""
+    found = repos.find_branch(tx, repo.id, name)
+    bucket = None if found is None else by_id(tx, found.bucket)
+    return stand_in(repo, name) if bucket is None else bucket
+
+
+def stand_in(repo: Repo, branch: str = MASTER) -> Bucket:
+    """The bucket that a branch is to those who ask for permissions, without what its properties say."""
+    name = bucket_name(repo.name, branch)
+    return Bucket(0, AIS, "", name, 0, repo.owner, repo.created, Versioning.ENABLED, "", None)
 
 
 def _at_time(tx: Reader, name: str, time: str) -> Bucket:

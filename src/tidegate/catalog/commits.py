@@ -7,7 +7,7 @@ place in the log and that of every row that it wrote; its id is their version id
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 import msgspec
@@ -26,7 +26,10 @@ _INSERT = f"INSERT INTO commits ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?
 _POINT = "SELECT log, seq, id, objects, bytes, coalesce(finished, 0) FROM commits"
 # Newest first, as seq is the table's rowid.
 _LAST = f"{_POINT} WHERE log = ? AND seq <= ? ORDER BY seq DESC LIMIT 1"
-
+# All commits of a log were made on one branch. One that is open where no branch is, is written beside its branch.
+_LOGS = """SELECT l.id, (SELECT c.branch FROM commits c WHERE c.log = l.id LIMIT 1) FROM logs l WHERE l.repo = ?
+           AND (EXISTS (SELECT 1 FROM buckets b WHERE b.log = l.id)
+                OR NOT EXISTS (SELECT 1 FROM commits c WHERE c.log = l.id AND c.finished IS NULL))"""
 
 # In a transaction's memo: the branches, as their writers see them, on which it has made commits.
 STAMPED = "branches with a new commit"
@@ -203,14 +206,19 @@ def finish(tx: Transaction, seq: int, writer: Writer) -> None:
     )
 
 
-def commit(tx: Reader, row: Row, repo: RepoName) -> Commit:
-    """The commit in a row of ``COLUMNS``."""
+def commit(row: Row, repo: RepoName, parent: str | None) -> Commit:
+    """The commit in a row of ``COLUMNS``, which stands on another."""
     commit_id, branch, log, seq, merged, author, message, metadata, origin, *figures = row
-    parent = before(tx, log, seq)
     return Commit(
-        commit_id, repo, branch, log, seq, None if parent is None else parent.id, merged, author, message,
+        commit_id, repo, branch, log, seq, parent, merged, author, message,
         rows.unpack_map(metadata), Origin(origin), *figures,
     )  # fmt: skip
+
+
+def _parent(tx: Reader, row: Row) -> str | None:
+    """The id of the commit that one stands on."""
+    parent = before(tx, row[2], row[3])
+    return None if parent is None else parent.id
 
 
 def get(tx: Reader, seq: int, repo: RepoName) -> Commit:
@@ -218,19 +226,30 @@ def get(tx: Reader, seq: int, repo: RepoName) -> Commit:
     row = tx.one(f"SELECT {COLUMNS} FROM commits WHERE seq = ?", (seq,))
     if row is None:
         raise errors.NoSuchCommit
-    return commit(tx, row, repo)
+    return commit(row, repo, _parent(tx, row))
 
 
 def page(tx: Reader, layers: Sequence[Layer], repo: RepoName, before_seq: int, limit: int) -> list[Commit]:
-    """Commits in the past of a state, the newest first, from before a place."""
-    found: list[Commit] = []
+    """Commits in the past of a state, the newest first, from before a place. Each stands on the next one."""
+    found: list[Row] = []
     for layer in layers:
-        bounds = (layer.log, min(layer.until, before_seq - 1), limit - len(found))
+        bounds = (layer.log, min(layer.until, before_seq - 1), limit + 1 - len(found))
         sql = f"SELECT {COLUMNS} FROM commits WHERE log = ? AND seq <= ? ORDER BY seq DESC LIMIT ?"
-        found += [commit(tx, row, repo) for row in list(tx.rows(sql, bounds))]
-        if len(found) >= limit:
+        found += tx.rows(sql, bounds)
+        if len(found) > limit:
             break
-    return found
+    return [commit(row, repo, parent) for row, parent in islice(_linked(found), limit)]
+
+
+def _linked(found: Iterable[Row]) -> Iterator[tuple[Row, str | None]]:
+    """Commits, the newest first, each with the id of the next one, on which it stands; None for the last."""
+    newer: Row | None = None
+    for row in found:
+        if newer is not None:
+            yield newer, row[0]
+        newer = row
+    if newer is not None:
+        yield newer, None
 
 
 def at_time(tx: Reader, layers: Sequence[Layer], time: int) -> Point | None:
@@ -264,10 +283,16 @@ def places(tx: Reader, layers: Sequence[Layer]) -> Iterator[tuple[int, int]]:
             yield layer.log, seq
 
 
-def page_of_repo(tx: Reader, repo: Repo, before_seq: int, limit: int) -> list[Commit]:
-    """Commits of all logs of a repository, the newest first, from before a place."""
-    logs = [log for (log,) in tx.rows("SELECT id FROM logs WHERE repo = ?", (repo.id,))]
+def logs(tx: Reader, repo: Repo) -> list[tuple[int, str]]:
+    """The logs of a repository that have commits, with the branch that these were made on. What is still written beside
+    a branch is not among them.
+    """
+    return [(log, branch) for log, branch in tx.rows(_LOGS, (repo.id,)) if branch is not None]
+
+
+def page_of_logs(tx: Reader, logs: Sequence[int], repo: RepoName, before_seq: int, limit: int) -> list[Commit]:
+    """Commits of some logs of a repository, the newest first, from before a place."""
     sql = f"SELECT {COLUMNS} FROM commits WHERE log = ? AND seq < ? ORDER BY seq DESC"
-    streams = [tx.rows(sql, (log, before_seq)) for log in logs]
-    newest = islice(heapq.merge(*streams, key=lambda row: -row[3]), limit)
-    return [commit(tx, row, repo.name) for row in list(newest)]
+    streams = [_linked(tx.rows(sql, (log, before_seq))) for log in logs]
+    newest = list(islice(heapq.merge(*streams, key=lambda linked: -linked[0][3]), limit))
+    return [commit(row, repo, parent or _parent(tx, row)) for row, parent in newest]

@@ -6,7 +6,7 @@ with the repository, with its commits.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -41,12 +41,13 @@ class BranchRow(msgspec.Struct, frozen=True):
 class State(msgspec.Struct, frozen=True):
     """What a ref means: the layers to read, and the branch that it is or is named after, if any.
 
-    ``name`` is how its bucket is called; ``point`` its newest commit, None where there is none.
+    ``home`` is the name of that branch; for a tag or a commit, of the one that this was made on, which may be gone.
+    ``point`` is the newest commit, None where there is none.
     """
 
     repo: Repo
     branch: BranchRow | None
-    name: str
+    home: str
     layers: tuple[Layer, ...]
     point: Point | None
     is_snapshot: bool
@@ -55,9 +56,10 @@ class State(msgspec.Struct, frozen=True):
 # --- projects --------------------------------------------------------------------------------------------------------
 
 
-def projects(tx: Reader) -> list[Project]:
-    """All projects, by name."""
-    return [Project(*row) for row in tx.rows("SELECT id, name, description, created FROM projects ORDER BY name")]
+def projects(tx: Reader, after: str = "") -> Iterator[Project]:
+    """The projects after a name, by name."""
+    sql = "SELECT id, name, description, created FROM projects WHERE name > ? ORDER BY name"
+    return (Project(*row) for row in tx.rows(sql, (after,)))
 
 
 def project(tx: Reader, name: str) -> Project:
@@ -99,9 +101,9 @@ def _repo(row: Row) -> Repo:
     return Repo(number, RepoName(name, of), owner, created, description)
 
 
-def repos(tx: Reader) -> list[Repo]:
-    """All repositories, the newest first, without what is in them."""
-    return [_repo(row) for row in tx.rows(f"{_REPOS} ORDER BY r.created DESC, r.id DESC")]
+def repos(tx: Reader, before: int = NEWEST) -> Iterator[Repo]:
+    """The repositories that were made before that of a number, the newest first, without what is in them."""
+    return (_repo(row) for row in tx.rows(f"{_REPOS} WHERE r.id < ? ORDER BY r.id DESC", (before,)))
 
 
 def repo(tx: Reader, name: RepoName) -> Repo:
@@ -151,7 +153,7 @@ def describe_repo(tx: Transaction, found: Repo, description: str) -> None:
 def delete_repo(tx: Transaction, found: Repo) -> None:
     """Removes a repository with all that is in it, in time that grows with its branches: its logs are emptied later."""
     tx.touch_names()
-    for branch in list(branches(tx, found.id)):
+    for branch in branches(tx, found.id):
         forget_branch(tx, branch)
     hooks.delete_all(tx, found.id)
     tx.execute("DELETE FROM tags WHERE repo = ?", (found.id,))
@@ -171,9 +173,15 @@ def _branch(row: Row) -> BranchRow:
     return BranchRow(bucket, of, name, creator, is_open, bool(is_protected), decoded, log, created)
 
 
-def branches(tx: Reader, repo_id: int) -> Iterable[BranchRow]:
+def branches(tx: Reader, repo_id: int) -> list[BranchRow]:
     """The branches of a repository, by name."""
-    return [_branch(row) for row in tx.rows(f"{_BRANCHES} WHERE n.repo = ? ORDER BY n.name", (repo_id,))]
+    return list(branches_after(tx, repo_id, ""))
+
+
+def branches_after(tx: Reader, repo_id: int, after: str) -> Iterator[BranchRow]:
+    """Those after a name."""
+    sql = f"{_BRANCHES} WHERE n.repo = ? AND n.name > ? ORDER BY n.name"
+    return (_branch(row) for row in tx.rows(sql, (repo_id, after)))
 
 
 def followers(tx: Reader, repo_id: int) -> list[BranchRow]:
@@ -362,9 +370,18 @@ def shown(tx: Reader, of: Repo, found: BranchRow) -> Branch:
 # --- tags ------------------------------------------------------------------------------------------------------------
 
 
-def tags(tx: Reader, of: Repo) -> list[tuple[str, int]]:
-    """The names of a repository's tags, and the places of their commits."""
-    return [(name, seq) for name, seq in tx.rows("SELECT name, seq FROM tags WHERE repo = ? ORDER BY name", (of.id,))]
+def tags(tx: Reader, of: Repo, after: str = "") -> Iterator[tuple[str, int]]:
+    """The names of a repository's tags after one, by name, and the places of their commits."""
+    sql = "SELECT name, seq FROM tags WHERE repo = ? AND name > ? ORDER BY name"
+    return ((name, seq) for name, seq in tx.rows(sql, (of.id, after)))
+
+
+def tag(tx: Reader, of: Repo, name: str) -> int:
+    """The place of a tag's commit. Raises ``NoSuchTag``."""
+    row = tx.one("SELECT seq FROM tags WHERE repo = ? AND name = ?", (of.id, name))
+    if row is None:
+        raise errors.NoSuchTag(f'tag "{name}" not found in repo {of.name.project}/{of.name.name}')
+    return int(row[0])
 
 
 def add_tag(tx: Transaction, of: Repo, name: str, seq: int, now: int) -> None:
@@ -382,8 +399,7 @@ def add_tag(tx: Transaction, of: Repo, name: str, seq: int, now: int) -> None:
 
 def delete_tag(tx: Transaction, of: Repo, name: str) -> None:
     """Raises ``NoSuchTag``."""
-    if tx.one("SELECT 1 FROM tags WHERE repo = ? AND name = ?", (of.id, name)) is None:
-        raise errors.NoSuchTag(f'tag "{name}" not found in repo {of.name.project}/{of.name.name}')
+    tag(tx, of, name)
     tx.touch_names()
     tx.execute("DELETE FROM tags WHERE repo = ? AND name = ?", (of.id, name))
 
@@ -414,6 +430,7 @@ def resolve(tx: Reader, name: RefName) -> State:
     """What a ref means. Raises ``NoSuchRepo``, ``NoSuchBranch``, ``NoSuchCommit``, ``InvalidArgument``."""
     of, ref = repo(tx, name.repo), parse_ref(name.ref)
     branch_row, layers = _base(tx, of, ref.base)
+    home = _made_on(tx, layers) if branch_row is None else branch_row.name
     if ref.commit:
         layers = _past(tx, of, _writable(tx, branch_row, layers), ref.commit)
     for kind, number in ref.steps:
@@ -424,8 +441,7 @@ def resolve(tx: Reader, name: RefName) -> State:
             raise errors.NoSuchCommit(f"{name.uri}: there was nothing yet")
         layers = commits.within(layers, at.log, at.seq)
     is_snapshot = branch_row is None or name.ref != branch_row.name
-    bucket = bucket_name(of.name, branch_row.name if branch_row is not None else ref.base)
-    return State(of, branch_row, bucket, layers, commits.last(tx, layers), is_snapshot)
+    return State(of, branch_row, home, layers, commits.last(tx, layers), is_snapshot)
 
 
 def _base(tx: Reader, of: Repo, base: str) -> tuple[BranchRow | None, tuple[Layer, ...]]:
@@ -440,6 +456,12 @@ def _base(tx: Reader, of: Repo, base: str) -> tuple[BranchRow | None, tuple[Laye
     if is_commit_id(base):
         return None, commits_of_repo(tx, of, base)
     raise errors.NoSuchBranch(f'branch "{base}" not found in repo {of.name.project}/{of.name.name}')
+
+
+def _made_on(tx: Reader, layers: tuple[Layer, ...]) -> str:
+    """The branch that the newest commit of a past state was made on."""
+    row = tx.one("SELECT branch FROM commits WHERE seq = ?", (layers[0].until,))
+    return MASTER if row is None else row[0]
 
 
 def commits_of_repo(tx: Reader, of: Repo, commit_id: str) -> tuple[Layer, ...]:

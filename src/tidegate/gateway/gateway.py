@@ -36,7 +36,17 @@ from tidegate.gateway.remote.turns import Turns
 from tidegate.gateway.remote.upstreams import Upstreams
 from tidegate.gateway.remote.versioned import Versions
 from tidegate.gateway.remote.writing import Writing
-from tidegate.gateway.repos import Branches, Changes, Commits, Hooks, Imports, Projects, Repositories, Tags
+from tidegate.gateway.repos import (
+    Branches,
+    Changes,
+    Commits,
+    Directories,
+    Hooks,
+    Imports,
+    Projects,
+    Repositories,
+    Tags,
+)
 from tidegate.gateway.rooms import Rooms
 from tidegate.gateway.space import Space
 from tidegate.gateway.system import System
@@ -82,6 +92,7 @@ class Gateway:
         self.commits = Commits(rooms)
         self.tags = Tags(rooms)
         self.changes = Changes(rooms)
+        self.directories = Directories(rooms)
         self.imports = Imports(rooms)
         self.hooks = Hooks(rooms)
         self.jobs = Jobs(rooms, self.buckets, promote_from)

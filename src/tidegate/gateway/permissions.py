@@ -56,6 +56,7 @@ NEEDS: Final[Mapping[str, int]] = MappingProxyType(
             "s3:DeleteBucket": Access.DESTROY_BUCKET,
             "repo:Inspect": Access.HEAD_BUCKET,
             "repo:List": Access.LIST_OBJECTS,
+            "repo:Read": Access.GET | Access.LIST_OBJECTS,
             "repo:Update": Access.PATCH,
             "repo:CreateBranch": Access.PATCH,
             "repo:DeleteBranch": Access.DESTROY_BUCKET,

@@ -109,8 +109,9 @@ class Payload:
         return {name: checksums.encode(digest) for name, digest in expected.items()}
 
 
-def open_payload(call: Call) -> Payload:
-    """The body of a request that carries an object, a part or a document.
+def open_payload(call: Call, *, may_be_missing: bool = False) -> Payload:
+    """The body of a request that carries an object, a part or a document. Where nothing says that there is one it is
+    empty, if it may be missing: Amazon stores no object that nobody has sent.
 
     Raises ``MissingContentLength``, ``InvalidRequest``, ``InvalidArgument``, ``InvalidDigest``,
     ``NotImplementedByServer``.
@@ -125,7 +126,7 @@ def open_payload(call: Call) -> Payload:
     else:
         size = _length(headers, "content-length")
         if size is None:
-            if headers.get("transfer-encoding"):
+            if headers.get("transfer-encoding") or not may_be_missing:
                 raise errors.MissingContentLength
             size = 0
         payload = Payload(call.receive, size, None, expected, (), _sha256(content_sha256))
@@ -236,7 +237,7 @@ async def read_document(call: Call, limit: int, action: str | None = None) -> by
     """
     if action is not None:
         await call.gateway.buckets.get(call.principal, call.name, action)
-    payload = open_payload(call)
+    payload = open_payload(call, may_be_missing=True)
     if payload.size is not None and payload.size > limit:
         raise errors.MalformedXML(f"The XML document is larger than {limit} bytes.")
     pieces = []

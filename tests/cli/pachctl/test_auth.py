@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -67,6 +68,37 @@ def test_a_wrong_password(stranger: Pachctl) -> None:
     """Nothing is kept of a login that fails."""
     assert stranger.fails("auth", "login", "admin", "--password", "wrong") == "invalid credentials"
     assert not (stranger.folder / ".pachyderm").exists()
+
+
+def test_a_role_for_one_branch(admin: Pachctl, guarded: ServerProcess, tmp_path: Path) -> None:
+    """Who may read one branch reads its commits and differences, and is refused those of another."""
+    headers = {"Authorization": f"Bearer {token_of(admin)}", "Content-Type": "application/json"}
+    for path, body in (
+        ("roles", {"name": "reads", "buckets": [{"bck": {"name": "master.plans", "provider": "ais"}, "perm": "771"}]}),
+        ("users", {"id": "carol", "pass": "carol", "roles": [{"name": "reads"}]}),
+    ):
+        urlopen(Request(f"{guarded.url}/v1/{path}", json.dumps(body).encode(), headers)).close()
+    admin("create", "repo", "plans")
+    admin.put("plans@master:/a", b"1")
+    admin("create", "branch", "plans@secret", "--head", "master")
+    admin.put("plans@secret:/b", b"2")
+    commit = admin.head("plans@secret")
+    (tmp_path / "carols").mkdir()
+    carol = Pachctl(guarded, tmp_path / "carols", {"HOME": str(tmp_path / "carols")})
+    carol("auth", "login", "carol", "--password", "carol")
+    assert "/a" in carol("diff", "file", "plans@master").output
+    assert carol("list", "branch", "plans").output.split() == ["BRANCH", "HEAD", "master", admin.head("plans@master")]
+    assert commit not in carol("list", "commit", "plans").output
+    for refused in (
+        ("diff", "file", "plans@secret:/", "plans@master:/"),
+        ("diff", "file", f"plans@{commit}"),
+        ("log", "plans@secret:/b"),
+        ("find", "commit", f"plans@{commit}:/b"),
+        ("inspect", "commit", f"plans@{commit}"),
+        ("list", "commit", "plans@secret"),
+        ("get", "file", f"plans@{commit}:/b"),
+    ):
+        assert carol.fails(*refused) == "access to ais://secret.plans is denied", refused
 
 
 def test_a_token_that_one_has(admin: Pachctl, guarded: ServerProcess, tmp_path: Path) -> None:

@@ -258,6 +258,6 @@ def test_a_history_of_several_pages(pachctl: Pachctl, repo: str, monkeypatch: py
         pachctl.put(f"{repo}@master:/x", b"%d" % number)
         ids.insert(0, pachctl.head(f"{repo}@master"))
     for size in (1, 2, 5):
-        monkeypatch.setattr(calls, "_PAGE", size)
+        monkeypatch.setattr(calls, "MAX_PAGE", size)
         assert [row[0] for row in pachctl("log", f"{repo}@master:/x").rows[1:]] == ids
         assert [row[0] for row in pachctl("log", f"{repo}@master:/x", "-n", "3").rows[1:]] == ids[:3]

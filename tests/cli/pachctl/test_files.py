@@ -60,7 +60,7 @@ def test_listings_in_pages(pachctl: Pachctl, tree: str, files: int, monkeypatch:
 
     for number in range(5):
         pachctl.put(f"{tree}@master:/{number}{'/x' * (number % 3 == 2)}", b"12")
-    monkeypatch.setattr(calls, "_FILES", files)
+    monkeypatch.setattr(calls, "MAX_FILES", files)
     request = Client.request
 
     def short(self: Client, method: str, path: str, *, query: dict[str, str], **options: object) -> object:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import pytest
 
 from tests.cli.pachctl.command import AGE, Pachctl, ageless
+from tidegate.cli.transport import Client
 
 
 def test_a_repo_comes_and_goes(pachctl: Pachctl, project: str) -> None:
@@ -57,6 +59,30 @@ def test_update_makes_what_is_not_there(pachctl: Pachctl, repo: str) -> None:
     """``update repo`` is ``create repo`` for a repo that is not there."""
     pachctl("update", "repo", f"{repo}-new", "-d", "made")
     assert "Description: made" in pachctl("inspect", "repo", f"{repo}-new").output
+
+
+def test_lists_in_pages(pachctl: Pachctl, project: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lists that are longer than a page come whole."""
+    request = Client.request
+
+    def short(client: Client, method: str, path: str, **more: Any) -> Any:
+        if method == "GET" and path.endswith(("repos", "branches", "tags")):
+            more["query"] = {**(more.get("query") or {}), "limit": "1"}
+        return request(client, method, path, **more)
+
+    for name in "abc":
+        pachctl("create", "repo", name, "--project", project)
+        pachctl("create", "branch", f"a@{name}", "--project", project)
+    pachctl("start", "commit", "a@a", "--project", project)
+    pachctl("finish", "commit", "a@a", "--project", project)
+    for tag in ("x", "y"):
+        pachctl("create", "tag", f"a@{tag}", "--head", "a", "--project", project)
+    monkeypatch.setattr(Client, "request", short)
+    assert [row[1] for row in pachctl("list", "repo", "--project", project).rows[1:]] == ["c", "b", "a"]
+    assert [row[0] for row in pachctl("list", "branch", "a", "--project", project).rows[1:]] == ["a", "b", "c"]
+    assert [row[0] for row in pachctl("list", "tag", "a", "--project", project).rows[1:]] == ["x", "y"]
+    pachctl("delete", "repo", "--all", "--project", project)
+    assert pachctl("list", "repo", "--project", project).rows[1:] == []
 
 
 def test_deleting_repos(pachctl: Pachctl, project: str) -> None:
@@ -175,7 +201,14 @@ def test_triggers(pachctl: Pachctl, repo: str) -> None:
     assert "either" in pachctl.fails("create", "branch", f"{repo}@x", *trigger, "-p", f"{repo}@master")
     for content in (b"1", b"2"):
         pachctl.put(f"{repo}@master:/x", content)
-    assert pachctl.head(f"{repo}@any") == pachctl.head(f"{repo}@master")
+    followed = pachctl.head(f"{repo}@master")
+    assert pachctl.head(f"{repo}@any") == followed
+    assert "exclude" in pachctl.fails("create", "branch", f"{repo}@any", *trigger, "--no-trigger")
+    pachctl("create", "branch", f"{repo}@any", "--no-trigger")
+    assert "Trigger" not in pachctl("inspect", "branch", f"{repo}@any").output
+    for content in (b"3", b"4"):
+        pachctl.put(f"{repo}@master:/x", content)
+    assert pachctl.head(f"{repo}@any") == followed
 
 
 def test_protection(pachctl: Pachctl, repo: str) -> None:

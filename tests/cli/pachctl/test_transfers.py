@@ -18,8 +18,8 @@ import pytest
 
 from tests.cli.pachctl.command import PACHCTL, Pachctl
 from tidegate.cli.pachctl.arguments import Target
-from tidegate.cli.pachctl.shapes import File
 from tidegate.cli.transport import Client
+from tidegate.documents import File
 
 MIB = 1024 * 1024
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from datetime import datetime
 from typing import Annotated, Final
 
-import msgspec
 import typer
 
 from tidegate import errors
@@ -19,6 +17,7 @@ from tidegate.cli.pachctl.client import connect
 from tidegate.cli.pachctl.grammar import group
 from tidegate.cli.transport import UNAUTHORIZED
 from tidegate.cli.values import parse_duration
+from tidegate.documents import Revoked, Token, Who
 
 auth = group("Log in and out; tokens.")
 
@@ -32,19 +31,6 @@ TtlOption = Annotated[
         "--ttl", metavar="TIME", help="How long the token is good, as 1h.", parser=parse_duration, show_default=False
     ),
 ]
-
-
-class _Token(msgspec.Struct):
-    token: str
-
-
-class _Revoked(msgspec.Struct):
-    revoked: int
-
-
-class _Who(msgspec.Struct):
-    user: str
-    expires: datetime | None = None
 
 
 @auth.command()
@@ -66,7 +52,7 @@ def login(
         if refused.status == UNAUTHORIZED:  # who is just doing it needs no hint to log in
             raise Failure(refused.message) from None
         raise
-    _keep(client.decode(answer, _Token).token)
+    _keep(client.decode(answer, Token).token)
     say.note(f"Logged in as {name}.")
 
 
@@ -83,7 +69,7 @@ def logout() -> None:
 def whoami() -> None:
     """Show who the token speaks for, and until when."""
     client = connect()
-    who = client.decode(client.request("GET", "/v2/auth/whoami"), _Who)
+    who = client.decode(client.request("GET", "/v2/auth/whoami"), Who)
     print(f'You are "{"" if who.user.startswith(_ROBOT) else "user:"}{who.user}"')
     if who.expires is not None:
         print(f"session expires: {who.expires.astimezone():%d %b %y %H:%M %Z}")
@@ -98,7 +84,7 @@ def get_robot_token(
     """Get a token for a program."""
     client = connect()
     message = {"name": name} | ({"ttl": int(ttl)} if ttl else {})
-    token = client.decode(client.request("POST", "/v2/auth/robot-token", action=message), _Token).token
+    token = client.decode(client.request("POST", "/v2/auth/robot-token", action=message), Token).token
     print(token if is_quiet else f"Token: {token}")
 
 
@@ -126,7 +112,7 @@ def revoke(
         raise errors.InvalidArgument("either --token TOKEN, or --user robot:NAME for all tokens of a robot")
     action = {"robot": user.removeprefix(_ROBOT)} if user else {"token": token} if token else {}
     client = connect()
-    revoked = client.decode(client.request("POST", "/v2/auth/revoke", action=action), _Revoked).revoked
+    revoked = client.decode(client.request("POST", "/v2/auth/revoke", action=action), Revoked).revoked
     if not action and config.context()[1].session_token:
         config.update(session_token="")
     print(f"{revoked} auth token(s) revoked")

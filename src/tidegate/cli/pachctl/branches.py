@@ -13,8 +13,8 @@ from tidegate.cli.pachctl.arguments import Target, branch_of, is_wide, repo_of
 from tidegate.cli.pachctl.client import connect
 from tidegate.cli.pachctl.grammar import BranchArgument, ForceOption, ProjectOption, RepoArgument
 from tidegate.cli.pachctl.output import FullTimestampsOption, OutputOption, RawOption
-from tidegate.cli.pachctl.shapes import Branch, Trigger
 from tidegate.cli.values import parse_size
+from tidegate.documents import Branch, Trigger
 from tidegate.refs import RepoName
 
 _HEADER = ("BRANCH", "HEAD")
@@ -69,12 +69,15 @@ def create(
         str, typer.Option("--trigger-cron", metavar="CRON", help="At these times, as '@every 1h'.", show_default=False)
     ] = "",
     every: Annotated[bool, typer.Option("--trigger-all", help="When all conditions hold, not one of them.")] = False,
+    no_trigger: Annotated[bool, typer.Option("--no-trigger", help="It follows no branch any more.")] = False,
     project: ProjectOption = "",
 ) -> None:
     """Make a branch, at no cost; or move and change one that is there."""
     target = branch_of(name, project)
     if (size or commits or cron or every) and not trigger:
         raise errors.InvalidArgument("conditions of a trigger need the branch to follow: --trigger BRANCH")
+    if trigger and no_trigger:
+        raise errors.InvalidArgument("--trigger and --no-trigger exclude each other")
     if trigger and provenance:
         raise errors.InvalidArgument("a branch has either a trigger or provenance")
     changes: dict[str, object] = {}
@@ -90,6 +93,8 @@ def create(
             "cron": cron,
             "every": every,
         }
+    if no_trigger:
+        changes["trigger"] = {"branch": ""}
     calls.put_branch(connect(), target, changes)
 
 

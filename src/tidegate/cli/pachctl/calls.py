@@ -9,19 +9,17 @@ from urllib.parse import quote
 
 import msgspec
 
+from tidegate import documents
 from tidegate.cli import say
 from tidegate.cli.failures import Failure, Refused
 from tidegate.cli.pachctl.arguments import Target, about
-from tidegate.cli.pachctl.shapes import Branch, Commit, Conflict, File, Merged, Page, Tag
 from tidegate.cli.transport import Body, Client, quoted
+from tidegate.documents import MAX_FILES, MAX_PAGE, Branch, Commit, File, Merged, Page, Tag
 from tidegate.refs import RepoName, is_commit_id, parse_ref
 
 PROJECTS: Final = "/v2/projects"
-# What the server waits at a time, at most.
-WAIT_SECONDS: Final = 60.0
-# What the server has on a page, at most: commits or versions, and files.
-_PAGE: Final = 1000
-_FILES: Final = 10_000
+# A page whose items are read, or shown as they came, by who asked for them.
+_Page = Page[msgspec.Raw]
 
 
 def project_path(name: str) -> str:
@@ -49,10 +47,10 @@ def items(client: Client, path: str, query: Mapping[str, str] | None = None, lim
     """The documents of a list, each page fetched when it is asked for; at most ``limit``, 0 for all."""
     wanted = dict(query or {})
     if limit:
-        wanted["limit"] = str(min(limit, _PAGE))
+        wanted["limit"] = str(min(limit, MAX_PAGE))
     left = limit
     while True:
-        page = client.decode(client.request("GET", path, query=wanted), Page)
+        page = client.decode(client.request("GET", path, query=wanted), _Page)
         yield from page.items[:left] if limit else page.items
         left -= len(page.items)
         if not page.next or (limit and left <= 0):
@@ -66,10 +64,10 @@ def history(client: Client, target: Target, what: str, id: str, limit: int) -> I
     """
     left, ref = limit, target.ref
     while True:
-        size = min(left, _PAGE) if limit else _PAGE
+        size = min(left, MAX_PAGE) if limit else MAX_PAGE
         query = {"ref": ref, "path": target.key, "limit": str(size)}
         try:
-            page = client.decode(client.request("GET", repo_path(target.repo, what), query=query), Page)
+            page = client.decode(client.request("GET", repo_path(target.repo, what), query=query), _Page)
         except Refused as refused:
             if ref != target.ref and refused.code == "NoSuchCommit":  # what was shown last was the first of all
                 return
@@ -196,9 +194,9 @@ def sized(client: Client, target: Target, query: Mapping[str, str]) -> Iterator[
     wanted = {"ref": target.ref, **query}
     sums = True
     while True:
-        mode = {"sizes": "true"} if sums else {"limit": str(_FILES)}
+        mode = {"sizes": "true"} if sums else {"limit": str(MAX_FILES)}
         with about(target):
-            page = client.decode(client.request("GET", path, query={**wanted, **mode}), Page)
+            page = client.decode(client.request("GET", path, query={**wanted, **mode}), _Page)
         files = [msgspec.json.decode(item, type=File) for item in page.items]
         first = next((number for number, file in enumerate(files) if file.type != "file"), None)
         if first is None or sums:
@@ -215,7 +213,7 @@ def sized(client: Client, target: Target, query: Mapping[str, str]) -> Iterator[
 def every_file(client: Client, target: Target) -> list[File]:
     """The files at and below a path. Raises ``Failure`` where there are none."""
     key = target.key.removesuffix("/")
-    query = {"path": key, "recursive": "true", "limit": str(_FILES)}
+    query = {"path": key, "recursive": "true", "limit": str(MAX_FILES)}
     found = (msgspec.json.decode(item, type=File) for item in files(client, target, query))
     return [each for each in found if each.type == "file"]
 
@@ -266,10 +264,6 @@ def copy_file(client: Client, source: Target, to: Target, message: str = "") -> 
         client.request("POST", repo_path(to.repo, "copy"), action=action)
 
 
-class _Conflicted(msgspec.Struct):
-    conflicts: tuple[Conflict, ...] = ()
-
-
 def merged(client: Client, path: str, action: Mapping[str, object]) -> Merged:
     """What came of a merge, or of a commit that was reverted or picked; with conflicts, if any."""
     try:
@@ -277,4 +271,4 @@ def merged(client: Client, path: str, action: Mapping[str, object]) -> Merged:
     except Refused as refused:
         if refused.code != "MergeConflict":
             raise
-        return Merged(None, 0, msgspec.json.decode(refused.document, type=_Conflicted).conflicts)
+        return Merged(None, 0, msgspec.json.decode(refused.document, type=documents.Failure).conflicts)

@@ -14,23 +14,13 @@ from typing import Final
 import msgspec
 import urllib3
 
+from tidegate import documents
 from tidegate.cli.failures import Failure, Refused
 from tidegate.cli.pachctl import config
 from tidegate.cli.transport import UNAUTHORIZED, Client, Voice
 
 DEFAULT_ENDPOINT: Final = "http://127.0.0.1:8080"
 _LOGIN_HINT: Final = "log in with pachctl auth login, or give a token: pachctl auth use-auth-token"
-
-
-class _Error(msgspec.Struct):
-    code: str = ""
-    message: str = ""
-
-
-class _Document(msgspec.Struct):
-    """An error of ``/v2``."""
-
-    error: _Error
 
 
 def connect() -> Client:
@@ -73,12 +63,12 @@ def _refusal(method: str, response: urllib3.BaseHTTPResponse, otherwise: str) ->
     """What an answer that is an error says."""
     document = b"" if method == "HEAD" else response.data
     try:
-        told = msgspec.json.decode(document, type=_Document).error
+        told = msgspec.json.decode(document, type=documents.Failure).error
     except msgspec.MsgspecError:
-        told = _Error()
+        told = documents.Fault("", "", "")
     hint = _LOGIN_HINT if response.status == UNAUTHORIZED else ""
     if told.code == "AuthenticationIsOff":  # in Pachyderm's words, which clients look for
-        told, hint = _Error(told.code, "the auth service is not activated"), told.message
+        told, hint = msgspec.structs.replace(told, message="the auth service is not activated"), told.message
     return Refused(response.status, told.message or otherwise, hint, code=told.code, document=document)
 
 

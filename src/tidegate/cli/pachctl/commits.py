@@ -22,7 +22,7 @@ from tidegate.cli.pachctl.grammar import (
     TimeoutOption,
 )
 from tidegate.cli.pachctl.output import FullTimestampsOption, OutputOption, RawOption
-from tidegate.cli.pachctl.shapes import Commit
+from tidegate.documents import MAX_WAIT, Commit
 
 _HEADER = ("REPO", "BRANCH", "COMMIT", "PARENT", "STARTED", "DURATION", "SIZE")
 _WIDE_HEADER = ("PROJECT", "REPO", "COMMIT", "FINISHED", "SIZE", "ORIGIN", "CREATOR", "DESCRIPTION")
@@ -150,8 +150,8 @@ def wait(
     deadline = None if timeout is None else time.monotonic() + timeout
     path = calls.repo_path(target.repo, "commits", target.ref, "wait")
     while True:
-        left = calls.WAIT_SECONDS if deadline is None else max(0.0, deadline - time.monotonic())
-        document = calls.fetch(client, path, {"seconds": f"{min(left, calls.WAIT_SECONDS):.3f}"})
+        left = MAX_WAIT if deadline is None else max(0.0, deadline - time.monotonic())
+        document = calls.fetch(client, path, {"seconds": f"{min(left, MAX_WAIT):.3f}"})
         if msgspec.json.decode(document, type=Commit).finished is not None:
             _show(document, project, encoding, raw=raw, is_full=is_full)
             return

@@ -23,8 +23,8 @@ from tidegate.cli.pachctl.completion import complete_files
 from tidegate.cli.pachctl.getting import Read
 from tidegate.cli.pachctl.grammar import FileArgument, ProjectOption
 from tidegate.cli.pachctl.output import OutputOption, RawOption
-from tidegate.cli.pachctl.shapes import Change, File, State
 from tidegate.cli.transport import Client
+from tidegate.documents import Change, File, State
 
 _HEADER = ("OP", "NAME", "TYPE", "SIZE")
 _SHORT_HEADER = ("OP", "SIZE", "NAME")

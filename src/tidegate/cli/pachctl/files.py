@@ -16,9 +16,9 @@ from tidegate.cli.pachctl.client import connect
 from tidegate.cli.pachctl.completion import complete_files
 from tidegate.cli.pachctl.grammar import FileArgument, MessageOption, ProjectOption, RecursiveOption
 from tidegate.cli.pachctl.output import OutputOption, RawOption
-from tidegate.cli.pachctl.shapes import File
 from tidegate.cli.transport import Client
 from tidegate.cli.values import printable
+from tidegate.documents import File
 
 _HEADER = ("NAME", "TYPE", "SIZE")
 # Files that are copied at a time.

@@ -19,9 +19,9 @@ from tidegate.cli.pachctl import calls
 from tidegate.cli.pachctl.arguments import NO_SUCH_FILE, Target, about, file_of
 from tidegate.cli.pachctl.client import connect
 from tidegate.cli.pachctl.grammar import FileArgument, ParallelismOption, ProgressOption, ProjectOption, RecursiveOption
-from tidegate.cli.pachctl.shapes import File
 from tidegate.cli.progress import Bar
 from tidegate.cli.transport import BLOCK, Client
+from tidegate.documents import File
 
 STANDARD_OUTPUT: Final = "-"
 WORKERS: Final = 10

@@ -10,7 +10,7 @@ from tidegate.cli.pachctl.client import connect
 from tidegate.cli.pachctl.commits import LimitOption
 from tidegate.cli.pachctl.grammar import FileArgument, ProjectOption
 from tidegate.cli.pachctl.output import FullTimestampsOption, OutputOption, RawOption
-from tidegate.cli.pachctl.shapes import Commit, Revision
+from tidegate.documents import Commit, Revision
 
 _HEADER = ("COMMIT", "OP", "SIZE", "CHANGED", "AUTHOR", "DESCRIPTION")
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
 from tidegate import errors
@@ -17,39 +15,12 @@ from tidegate.cli.pachctl.arguments import repo_of
 from tidegate.cli.pachctl.client import connect
 from tidegate.cli.pachctl.grammar import ProjectOption, RepoArgument
 from tidegate.cli.pachctl.output import FullTimestampsOption, OutputOption, RawOption
+from tidegate.documents import Delivery, Hook, MadeHook
+from tidegate.model import HookEvent
 
 HookArgument = Annotated[str, typer.Argument(metavar="HOOK", help="The name of a hook.", show_default=False)]
 
-EVENTS = ("pre-commit", "post-commit", "pre-merge", "post-merge")
-
-
-class Hook(msgspec.Struct, frozen=True):
-    """A hook."""
-
-    name: str
-    url: str
-    events: tuple[str, ...]
-    branch: str
-    created: datetime
-
-
-class Delivery(msgspec.Struct, frozen=True):
-    """A call of a hook; ``due`` is when it is tried next."""
-
-    id: str
-    event: str
-    branch: str
-    commit: str | None
-    state: str
-    attempts: int
-    created: datetime
-    due: datetime | None
-    status: int | None
-    answer: str
-
-
-class _Made(msgspec.Struct, frozen=True):
-    secret: str
+EVENTS = tuple(HookEvent)
 
 
 def list_(
@@ -105,7 +76,7 @@ def create(
     if secret_file is not None:
         action["secret"] = _first_line(secret_file)
     client = connect()
-    made = client.decode(client.request("POST", calls.repo_path(repo, "hooks"), action=action), _Made)
+    made = client.decode(client.request("POST", calls.repo_path(repo, "hooks"), action=action), MadeHook)
     if secret_file is None:
         print(made.secret)
         say.note("This is the secret that its calls are signed with. It is not shown again.")

@@ -10,7 +10,7 @@ from tidegate.cli.pachctl import calls
 from tidegate.cli.pachctl.arguments import file_of
 from tidegate.cli.pachctl.client import connect
 from tidegate.cli.pachctl.grammar import FileArgument, MessageOption, ProjectOption
-from tidegate.cli.pachctl.shapes import Commit
+from tidegate.documents import Commit
 
 # The longest that it takes: a billion names, which a server brings in at some ten thousand a second.
 _SECONDS: Final = 100_000.0

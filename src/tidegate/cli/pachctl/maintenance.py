@@ -11,10 +11,7 @@ from tidegate import __version__
 from tidegate.cli.pachctl import calls, output, text
 from tidegate.cli.pachctl.client import connect
 from tidegate.cli.pachctl.output import OutputOption, RawOption
-
-
-class _Version(msgspec.Struct):
-    version: str
+from tidegate.documents import Version
 
 
 def version(
@@ -33,7 +30,7 @@ def version(
         return
     if not is_client_only:
         client = connect()
-        found.append(("pachd", client.decode(client.request("GET", "/v2/version"), _Version).version))
+        found.append(("pachd", client.decode(client.request("GET", "/v2/version"), Version).version))
     for line in text.table(("COMPONENT", "VERSION"), found):
         print(line)
 

@@ -14,8 +14,8 @@ from tidegate.cli.pachctl.arguments import Target, ref_of
 from tidegate.cli.pachctl.client import connect
 from tidegate.cli.pachctl.completion import complete_branches
 from tidegate.cli.pachctl.grammar import MessageOption, ProjectOption, RefArgument
-from tidegate.cli.pachctl.shapes import Conflict, Merged, State
 from tidegate.cli.transport import Client
+from tidegate.documents import Conflict, Merged, State
 
 SIDES = ("ours", "theirs")
 

@@ -9,7 +9,7 @@ from tidegate.cli.pachctl.arguments import project_of
 from tidegate.cli.pachctl.client import connect
 from tidegate.cli.pachctl.grammar import DescriptionOption, ForceOption, ProjectArgument
 from tidegate.cli.pachctl.output import FullTimestampsOption, OutputOption, RawOption
-from tidegate.cli.pachctl.shapes import Project
+from tidegate.documents import Project
 
 _HEADER = ("ACTIVE", "PROJECT", "CREATED", "DESCRIPTION")
 

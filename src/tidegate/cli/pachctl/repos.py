@@ -16,8 +16,8 @@ from tidegate.cli.pachctl.client import connect
 from tidegate.cli.pachctl.completion import complete_repos
 from tidegate.cli.pachctl.grammar import DescriptionOption, ForceOption, ProjectOption, RepoArgument
 from tidegate.cli.pachctl.output import FullTimestampsOption, OutputOption, RawOption
-from tidegate.cli.pachctl.shapes import Repo
 from tidegate.cli.transport import Client
+from tidegate.documents import Repo
 from tidegate.refs import RepoName
 
 # The seed's columns. Go's tab writer would make them 12 and 18 wide, and no padding makes both what the seed shows.

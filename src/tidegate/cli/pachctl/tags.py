@@ -11,7 +11,7 @@ from tidegate.cli.pachctl.arguments import ref_of, repo_of
 from tidegate.cli.pachctl.client import connect
 from tidegate.cli.pachctl.grammar import ProjectOption, RepoArgument
 from tidegate.cli.pachctl.output import OutputOption, RawOption
-from tidegate.cli.pachctl.shapes import Tag
+from tidegate.documents import Tag
 from tidegate.refs import MASTER
 
 TagArgument = Annotated[str, typer.Argument(metavar="REPO@TAG", help="A tag of a repo.", show_default=False)]

@@ -6,9 +6,10 @@ What is in a branch is read and written as in any bucket, by a ``RefName``; here
 from tidegate.gateway.repos.branches import Branches
 from tidegate.gateway.repos.changes import Changes
 from tidegate.gateway.repos.commits import Commits
+from tidegate.gateway.repos.directories import Directories
 from tidegate.gateway.repos.hooks import Hooks
 from tidegate.gateway.repos.imports import Imports
 from tidegate.gateway.repos.repositories import Projects, Repositories
 from tidegate.gateway.repos.tags import Tags
 
-__all__ = ["Branches", "Changes", "Commits", "Hooks", "Imports", "Projects", "Repositories", "Tags"]
+__all__ = ["Branches", "Changes", "Commits", "Directories", "Hooks", "Imports", "Projects", "Repositories", "Tags"]

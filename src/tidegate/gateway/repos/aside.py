@@ -21,7 +21,7 @@ from tidegate.catalog.committing import check_head, finished
 from tidegate.clock import SECOND, now
 from tidegate.gateway.repos import within
 from tidegate.gateway.rooms import Rooms
-from tidegate.model import Bucket, Commit, Merged, Principal, Repo, Writer
+from tidegate.model import Bucket, Commit, Merged, Repo, Writer
 from tidegate.refs import RepoName
 
 # Nothing takes so long: what is older was left behind by a process that ended.
@@ -34,7 +34,8 @@ Step = Callable[[Transaction, Bucket], int]
 
 class Work(msgspec.Struct, frozen=True):
     """What is to be committed onto a branch, by somebody who may: ``branch`` authorises. ``head`` is the HEAD that it
-    is made for; ``sources`` are the ids of the commits that it reads, which have to be there to the end.
+    is made for; ``sources`` are the ids of the commits that it reads, which have to be there to the end. ``action`` is
+    what hooks are told of the request.
     """
 
     repo: RepoName
@@ -42,24 +43,24 @@ class Work(msgspec.Struct, frozen=True):
     branch: Branch
     head: Point | None
     sources: tuple[str, ...] = ()
+    action: str = "repo:Merge"
 
     def conflict(self) -> errors.Error:
         """What it ends with where the branch has changed so that it has to be done anew."""
         return errors.ConditionalRequestConflict(f"The branch {self.into} has changed meanwhile: try again.")
 
 
-async def commit(rooms: Rooms, principal: Principal, work: Work, steps: AsyncIterator[Step]) -> Merged:
+async def commit(rooms: Rooms, work: Work, steps: AsyncIterator[Step]) -> Merged:
     """Does the work, each step in a transaction of its own. Raises ``ParentNotFinished`` where a commit is open on the
     branch, ``PreconditionFailed``, ``ConditionalRequestConflict``, and as the steps.
     """
-    action = "repo:Merge"
-    begun = await within.write(rooms, principal, work.repo, action, lambda tx, of: _begin(tx, of, work))
+    write = partial(within.change, rooms, work.repo, work.action)
+    begun = await write(lambda tx, of: _begin(tx, of, work))
     try:
         changes = 0
         async for step in steps:
-            run = partial(_step, work=work, begun=begun, step=step)
-            changes += await within.write(rooms, principal, work.repo, action, run)
-        made = await within.write(rooms, principal, work.repo, action, lambda tx, of: _finish(tx, of, work, begun))
+            changes += await write(partial(_step, work=work, begun=begun, step=step))
+        made = await write(lambda tx, of: _finish(tx, of, work, begun))
     except BaseException:
         await rooms.catalog.write(lambda tx: repos.drop_log(tx, begun.log))
         raise

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 from tidegate import errors
 from tidegate.access import Access
@@ -15,10 +16,12 @@ from tidegate.clock import now
 from tidegate.gateway.permissions import authorise_system
 from tidegate.gateway.repos import within
 from tidegate.gateway.rooms import Rooms
-from tidegate.model import Branch, BranchRef, Bucket, Principal, Repo, Trigger
+from tidegate.model import NO_TRIGGER, Branch, BranchRef, Bucket, Principal, Repo, Trigger
 from tidegate.names import BucketName
 from tidegate.properties.tree import inherited
 from tidegate.refs import RefName, RepoName, bucket_name, check_name, is_name
+
+_DELETE: Final = "repo:DeleteBranch"
 
 
 class Branches:
@@ -29,21 +32,31 @@ class Branches:
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
 
-    async def list(self, principal: Principal, repo: RepoName) -> Sequence[Branch]:
-        """All branches, by name."""
-        return await within.read(
-            self._rooms,
-            principal,
-            repo,
-            "repo:Inspect",
-            lambda tx, of: [repos.shown(tx, of, each) for each in repos.branches(tx, of.id)],
-        )
+    async def list(
+        self, principal: Principal, repo: RepoName, *, limit: int = within.MAX_PAGE, after: str = ""
+    ) -> tuple[Sequence[Branch], str | None]:
+        """A page of the branches that the caller may look at, by name; and the name to go on after, where there is
+        more.
+        """
+
+        def visible(tx: Reader, of: Repo, after: str) -> Iterator[BranchRow]:
+            every = repos.branches_after(tx, of.id, after)
+            return (each for each in every if within.may_inspect(principal, of, each.name))
+
+        def read(tx: Reader, of: Repo) -> tuple[Sequence[Branch], str | None]:
+            found, last = within.page(visible(tx, of, after), min(limit, within.MAX_PAGE), lambda each: each.name)
+            within.check_list(tx, principal, of, found or list(visible(tx, of, "")))
+            return [repos.shown(tx, of, each) for each in found], last
+
+        return await within.look(self._rooms, repo, read)
 
     async def get(self, principal: Principal, repo: RepoName, name: str) -> Branch:
         """One branch."""
-        return await within.read(
-            self._rooms, principal, repo, "repo:Inspect", lambda tx, of: repos.shown(tx, of, repos.branch(tx, of, name))
-        )
+
+        def read(tx: Reader, of: Repo) -> Branch:
+            return repos.shown(tx, of, within.branch(tx, principal, of, name, "repo:Inspect"))
+
+        return await within.look(self._rooms, repo, read)
 
     async def create(
         self,
@@ -56,7 +69,8 @@ class Branches:
         trigger: Trigger | None = None,
     ) -> Branch:
         """Makes a branch that begins at a commit (``head``, a ref of the same repository), or changes one: moves it to
-        ``head``, and gives it another provenance or trigger. Nothing is copied.
+        ``head``, and gives it another provenance or trigger, or with an empty one or ``NO_TRIGGER`` none. Nothing is
+        copied.
 
         Raises ``RefExists`` for a tag's name, ``NoSuchCommit``, ``ParentNotFinished`` for a commit that is open and for
         a branch to be moved while one is open on it, ``BranchProtected``, ``InvalidArgument`` for a loop,
@@ -65,20 +79,23 @@ class Branches:
         check_name("branch", name)
 
         def create(tx: Transaction, of: Repo) -> Branch:
-            at = None if head is None else within.standing(tx, of, head)
+            at = None if head is None else within.standing(tx, principal, of, head)
             found = repos.find_branch(tx, of.id, name)
             if found is None:
                 found = make(tx, principal, of, name, at)
             elif head is not None:
                 _move(tx, found, at)
                 follow(tx, of.id, name)
+            if trigger is not None and not trigger.branch:
+                _clear_trigger(tx, found, trigger)
+                found = repos.branch(tx, of, name)
             if provenance is not None:
-                _set_provenance(tx, found, provenance)
-            if trigger is not None:
-                _set_trigger(tx, of, found, trigger)
+                _set_provenance(tx, principal, found, provenance)
+            if trigger is not None and trigger.branch:
+                _set_trigger(tx, principal, of, found, trigger)
             return repos.shown(tx, of, repos.branch(tx, of, name))
 
-        return await within.write(self._rooms, principal, repo, "repo:CreateBranch", create)
+        return await within.write(self._rooms, principal, repo, "repo:CreateBranch", create, name)
 
     async def create_bucket(self, principal: Principal, name: RefName) -> Bucket:
         """Makes a branch as S3 clients do: with its repository, where there is none. Raises ``BucketAlreadyOwnedByYou``
@@ -94,7 +111,7 @@ class Branches:
                 of = repos.repo(tx, name.repo)
             except errors.NoSuchRepo:
                 of = repos.create_repo(tx, name.repo, principal.id, "", now())
-            within.check(principal, of, "repo:CreateBranch", branch)
+            within.check(tx, principal, of, "repo:CreateBranch", branch)
             if repos.find_branch(tx, of.id, branch) is not None:
                 kind = errors.BucketAlreadyOwnedByYou if of.owner == principal.id else errors.BucketAlreadyExists
                 raise kind(BucketName=bucket_name(of.name, branch))
@@ -114,9 +131,9 @@ class Branches:
         """
 
         def delete(tx: Transaction, of: Repo) -> None:
-            remove(tx, of, repos.branch(tx, of, name), force=force)
+            remove(tx, of, within.branch(tx, principal, of, name, _DELETE), force=force)
 
-        await within.write(self._rooms, principal, repo, "repo:DeleteBranch", delete)
+        await within.change(self._rooms, repo, _DELETE, delete)
 
     async def delete_bucket(self, principal: Principal, name: RefName) -> None:
         """Removes a branch as S3 clients do: only if nothing is in it, and with the last one the repository.
@@ -127,7 +144,7 @@ class Branches:
             raise errors.AccessDenied("What was committed cannot be changed: delete the branch.")
 
         def delete(tx: Transaction, of: Repo) -> None:
-            found = repos.branch(tx, of, name.ref)
+            found = within.branch(tx, principal, of, name.ref, _DELETE)
             bucket = buckets.by_id(tx, found.bucket)
             if bucket is not None and not buckets.is_empty(tx, bucket):
                 raise errors.BucketNotEmpty(BucketName=bucket.name)
@@ -135,16 +152,16 @@ class Branches:
             if not repos.branches(tx, of.id):
                 repos.delete_repo(tx, of)
 
-        await within.write(self._rooms, principal, name.repo, "repo:DeleteBranch", delete)
+        await within.change(self._rooms, name.repo, _DELETE, delete)
 
     async def protect(self, principal: Principal, repo: RepoName, name: str, *, is_protected: bool) -> Branch:
         """Says whether a branch takes changes by merges only."""
 
         def protect(tx: Transaction, of: Repo) -> Branch:
-            repos.set_protected(tx, repos.branch(tx, of, name).bucket, is_protected)
+            repos.set_protected(tx, within.branch(tx, principal, of, name, "repo:Update").bucket, is_protected)
             return repos.shown(tx, of, repos.branch(tx, of, name))
 
-        return await within.write(self._rooms, principal, repo, "repo:Update", protect)
+        return await within.change(self._rooms, repo, "repo:Update", protect)
 
 
 def make(tx: Transaction, principal: Principal, of: Repo, name: str, at: Point | None) -> BranchRow:
@@ -187,12 +204,12 @@ def _move(tx: Transaction, found: BranchRow, at: Point | None) -> None:
         repos.move(tx, found, at)
 
 
-def _set_provenance(tx: Transaction, found: BranchRow, wanted: Sequence[BranchRef]) -> None:
+def _set_provenance(tx: Transaction, principal: Principal, found: BranchRow, wanted: Sequence[BranchRef]) -> None:
     if wanted and found.trigger is not None:
         raise errors.InvalidArgument("a branch with a trigger cannot have provenance")
     sources = []
     for each in wanted:
-        source = repos.branch(tx, repos.repo(tx, each.repo), each.name)
+        source = within.branch(tx, principal, repos.repo(tx, each.repo), each.name, "repo:Inspect")
         if source.repo == found.repo:
             raise errors.InvalidArgument("a repo cannot be in its own provenance")
         if found.bucket in _ancestry(tx, source.bucket):
@@ -211,7 +228,13 @@ def _ancestry(tx: Reader, bucket: int) -> set[int]:
     return found
 
 
-def _set_trigger(tx: Transaction, of: Repo, found: BranchRow, trigger: Trigger) -> None:
+def _clear_trigger(tx: Transaction, found: BranchRow, trigger: Trigger) -> None:
+    if trigger != NO_TRIGGER:
+        raise errors.InvalidArgument("conditions of a trigger need the branch to follow")
+    repos.set_trigger(tx, found.bucket, None)
+
+
+def _set_trigger(tx: Transaction, principal: Principal, of: Repo, found: BranchRow, trigger: Trigger) -> None:
     if trigger.cron:
         raise errors.NotImplementedByServer("Triggers by time (cron) are not implemented.")
     if repos.provenance(tx, found.bucket):
@@ -222,5 +245,5 @@ def _set_trigger(tx: Transaction, of: Repo, found: BranchRow, trigger: Trigger) 
             raise errors.InvalidArgument("triggers cannot form a loop")
         followed = repos.find_branch(tx, of.id, name)
         name = followed.trigger.branch if followed is not None and followed.trigger is not None else None
-    repos.branch(tx, of, trigger.branch)
+    within.branch(tx, principal, of, trigger.branch, "repo:Read")  # of which it will have all that is in it
     repos.set_trigger(tx, found.bucket, trigger)

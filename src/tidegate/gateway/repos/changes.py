@@ -10,7 +10,7 @@ from itertools import islice
 from msgspec.structs import replace
 
 from tidegate import errors
-from tidegate.catalog import commits, merging, repos, rows, states
+from tidegate.catalog import commits, merging, rows, states
 from tidegate.catalog.abc import Reader, Transaction
 from tidegate.catalog.commits import Point
 from tidegate.catalog.committing import committing
@@ -32,11 +32,11 @@ from tidegate.model import (
     Version,
     Writer,
 )
-from tidegate.refs import RefName, RepoName
+from tidegate.refs import RepoName
 
 MAX_CHANGES = 10_000  # in one page of a diff
 MAX_CONFLICTS = 1000  # that one answer tells of
-# Keys that are written in one transaction: some 60 ms of the writer's time. A larger merge is an open commit meanwhile.
+# Keys that are written in one transaction: some 60 ms of the writer's time. A larger merge is made beside the branch.
 STEP = 1000
 
 
@@ -62,20 +62,20 @@ class Changes:
         """A page of what is different in the second ref, by path; and the path to go on after, where there is more."""
 
         def read(tx: Reader, of: Repo) -> tuple[Sequence[Change], str | None]:
-            before, since = (repos.resolve(tx, RefName(of.name, ref)).layers for ref in (old_ref, new_ref))
+            before, since = (within.state(tx, principal, of, ref, "repo:List").layers for ref in (old_ref, new_ref))
             return merging.diff(tx, before, since, prefix=prefix, start=after, limit=min(limit, MAX_CHANGES))
 
-        return await within.read(self._rooms, principal, repo, "repo:List", read)
+        return await within.look(self._rooms, repo, read)
 
     async def log(self, principal: Principal, repo: RepoName, ref: str, path: str, *, limit: int) -> Sequence[Version]:
         """An object's versions and delete markers in the past of a ref, the newest first."""
 
         def read(tx: Reader, of: Repo) -> list[Version]:
-            layers = repos.resolve(tx, RefName(of.name, ref)).layers
+            layers = within.state(tx, principal, of, ref, "repo:List").layers
             found = islice(states.history(tx, layers, "key = ?", (path.encode(),)), limit)
             return [rows.version(row, is_latest=number == 0) for number, row in enumerate(found)]
 
-        return await within.read(self._rooms, principal, repo, "repo:List", read)
+        return await within.look(self._rooms, repo, read)
 
     async def merge(
         self,
@@ -99,7 +99,7 @@ class Changes:
         """
 
         def plan(tx: Reader, of: Repo, bucket: Bucket) -> tuple[Plan, Point | None]:
-            point = within.standing(tx, of, source_ref)
+            point = within.standing(tx, principal, of, source_ref)
             return merging.plan(tx, bucket.state, _state(tx, point)), point
 
         message = f"Merge {source_ref} into {into}"
@@ -109,7 +109,7 @@ class Changes:
         """Takes back on a branch what a commit has changed, in a new commit. Conflicts as in ``merge``."""
 
         def plan(tx: Reader, of: Repo, bucket: Bucket) -> tuple[Plan, Point | None]:
-            at, before = _commit(tx, of, ref)
+            at, before = _commit(tx, principal, of, ref)
             return Plan(_state(tx, at), bucket.state, _state(tx, before), _keys(tx, at, before)), at
 
         return await self._take(principal, repo, branch, plan, f"Revert {ref}", None, EMPTY)  # type: ignore[arg-type]
@@ -118,7 +118,7 @@ class Changes:
         """Does on a branch what a commit has changed elsewhere, in a new commit. Conflicts as in ``merge``."""
 
         def plan(tx: Reader, of: Repo, bucket: Bucket) -> tuple[Plan, Point | None]:
-            at, before = _commit(tx, of, ref)
+            at, before = _commit(tx, principal, of, ref)
             return Plan(_state(tx, before), bucket.state, _state(tx, at), _keys(tx, at, before)), at
 
         return await self._take(principal, repo, branch, plan, f"Cherry-pick {ref}", None, EMPTY)  # type: ignore[arg-type]
@@ -159,14 +159,14 @@ class Changes:
             # What comes to the branch later is not looked at.
             return (wanted if is_open else replace(wanted, ours=_state(tx, head))), source, head, is_known, ids
 
-        wanted, source, head, is_known, ids = await within.read(self._rooms, principal, repo, "repo:List", look)
+        wanted, source, head, is_known, ids = await within.read(self._rooms, principal, repo, "repo:List", look, into)
         if dry_run or len(wanted.keys) > STEP:
-            planned = await self._survey(principal, repo, wanted, prefer, choices)
+            planned = await self._survey(principal, repo, into, wanted, prefer, choices)
             if dry_run or planned.conflicts or (not planned.changes and is_known):
                 return planned
             merged = source.id if is_merge and source is not None else None
             work = Work(repo, into, partial(branch, merged=merged), head, ids)
-            return await aside.commit(self._rooms, principal, work, _steps(work, wanted, prefer, choices))
+            return await aside.commit(self._rooms, work, _steps(work, wanted, prefer, choices))
 
         def take(tx: Transaction, of: Repo) -> Merged:
             bucket = branch(tx, of)
@@ -185,10 +185,16 @@ class Changes:
                 stamp = commits.stamp(tx, bucket)  # a merge is taken down even where nothing was to be written
             return Merged(commits.get(tx, stamp.seq, repo), taken.changes)
 
-        return await within.write(self._rooms, principal, repo, "repo:Merge", take)
+        return await within.change(self._rooms, repo, "repo:Merge", take)
 
     async def _survey(
-        self, principal: Principal, repo: RepoName, wanted: Plan, prefer: Side | None, choices: Mapping[str, Side]
+        self,
+        principal: Principal,
+        repo: RepoName,
+        into: str,
+        wanted: Plan,
+        prefer: Side | None,
+        choices: Mapping[str, Side],
     ) -> Merged:
         """What would come of a plan, looked at some keys at a time."""
         changes = 0
@@ -200,7 +206,7 @@ class Changes:
                 chosen, found = merging.choose(tx, wanted, keys, prefer=prefer, choices=choices)
                 return len(chosen), found
 
-            count, found = await within.read(self._rooms, principal, repo, "repo:List", choose)
+            count, found = await within.read(self._rooms, principal, repo, "repo:List", choose, into)
             changes, conflicts = changes + count, (*conflicts, *found)[:MAX_CONFLICTS]
             await asyncio.sleep(0)
         return Merged(None, changes, conflicts)
@@ -232,9 +238,9 @@ def _check_closed(bucket: Bucket) -> None:
         raise errors.ParentNotFinished(f"a commit is open on branch {bucket.place.branch}: finish it first")
 
 
-def _commit(tx: Reader, of: Repo, ref: str) -> tuple[Point, Point | None]:
+def _commit(tx: Reader, principal: Principal, of: Repo, ref: str) -> tuple[Point, Point | None]:
     """A commit, and the one before it."""
-    at = within.standing(tx, of, ref)
+    at = within.standing(tx, principal, of, ref)
     if at is None:
         raise errors.NoSuchCommit(f'"{ref}" has no commit yet')
     return at, commits.before(tx, at.log, at.seq)

@@ -15,7 +15,7 @@ from tidegate.gateway.repos import within
 from tidegate.gateway.repos.branches import make
 from tidegate.gateway.rooms import Rooms
 from tidegate.model import NEWEST, Commit, Principal, Repo, Writer
-from tidegate.refs import RefName, RepoName, check_name
+from tidegate.refs import RepoName, check_name
 
 # While a commit is waited for, the catalog is asked so often; what others change is seen at the next time.
 POLL_SECONDS = 0.1
@@ -42,7 +42,7 @@ class Commits:
 
         def start(tx: Transaction, of: Repo) -> Commit:
             found = repos.find_branch(tx, of.id, branch)
-            at = None if parent is None else within.standing(tx, of, parent)
+            at = None if parent is None else within.standing(tx, principal, of, parent)
             if found is None:
                 found = make(tx, principal, of, branch, at)
             if found.open is not None:
@@ -62,7 +62,7 @@ class Commits:
             repos.set_open(tx, bucket.id, stamp.seq)
             return commits.get(tx, stamp.seq, repo)
 
-        return await within.write(self._rooms, principal, repo, "repo:Commit", start)
+        return await within.write(self._rooms, principal, repo, "repo:Commit", start, branch)
 
     async def finish(self, principal: Principal, repo: RepoName, ref: str) -> Commit:
         """Finishes the commit that is open, by its id or its branch: the branch shows all of it at once.
@@ -71,25 +71,24 @@ class Commits:
         """
 
         def finish(tx: Transaction, of: Repo) -> Commit:
-            commit = _named(tx, of, ref, or_open=True)
+            commit = _named(tx, principal, of, ref, or_open=True)
+            within.check(tx, principal, of, "repo:Commit", commit.branch)
             found = repos.find_branch(tx, of.id, commit.branch)
             if commit.finished is not None or found is None or found.open != commit.seq:
                 raise errors.CommitFinished(f"commit {repo.text}@{commit.id} has already finished")
             return finish_open(tx, of, found, commit, Writer(principal.name, principal.note))
 
-        return await within.write(self._rooms, principal, repo, "repo:Commit", finish)
+        return await within.change(self._rooms, repo, "repo:Commit", finish)
 
     async def get(self, principal: Principal, repo: RepoName, ref: str) -> Commit:
         """The commit that a ref stands for: of a branch, the one that is open, or its HEAD."""
-        return await within.read(
-            self._rooms, principal, repo, "repo:Inspect", lambda tx, of: _named(tx, of, ref, or_open=True)
-        )
+        return await within.look(self._rooms, repo, lambda tx, of: _named(tx, principal, of, ref, or_open=True))
 
     async def list(
         self, principal: Principal, repo: RepoName, ref: str | None, *, limit: int, after: str = ""
     ) -> tuple[Sequence[Commit], str | None]:
-        """A page of the commits in the past of a ref, or of all in the repository, the newest first; and the id to go
-        on after, where there is more.
+        """A page of the commits in the past of a ref, or of all in the repository that the caller may look at, the
+        newest first; and the id to go on after, where there is more.
         """
         limit = min(limit, MAX_COMMITS)
         before = NEWEST if not after else seq_of(after)
@@ -98,8 +97,11 @@ class Commits:
 
         def read(tx: Reader, of: Repo) -> list[Commit]:
             if ref is None:
-                return commits.page_of_repo(tx, of, before, limit + 1)
-            state = repos.resolve(tx, RefName(repo, ref))
+                every = commits.logs(tx, of)
+                shown = [log for log, branch in every if within.may_inspect(principal, of, branch)]
+                within.check_list(tx, principal, of, shown)
+                return commits.page_of_logs(tx, shown, of.name, before, limit + 1)
+            state = within.state(tx, principal, of, ref, "repo:Inspect")
             layers = state.layers
             if state.branch is not None and not state.is_snapshot:
                 layers = commits.chain(tx, state.branch.log)  # what is open is listed too
@@ -107,7 +109,7 @@ class Commits:
             past = () if at is None else commits.within(layers, at.log, at.seq - 1)
             return commits.page(tx, past or layers, of.name, NEWEST if past else before, limit + 1)
 
-        found = await within.read(self._rooms, principal, repo, "repo:Inspect", read)
+        found = await within.look(self._rooms, repo, read)
         return found[:limit], found[limit - 1].id if len(found) > limit > 0 else None
 
     async def wait(self, principal: Principal, repo: RepoName, ref: str, seconds: float) -> Commit:
@@ -127,7 +129,7 @@ class Commits:
         """
 
         def squash(tx: Transaction, of: Repo) -> None:
-            commit = _rewritable(tx, _named(tx, of, ref))
+            commit = _rewritable(tx, principal, of, _named(tx, principal, of, ref))
             found = repos.branch_on(tx, commit.log)
             if found is not None and found.open is not None:
                 head = commits.last(tx, repos.readable(tx, found))
@@ -138,7 +140,7 @@ class Commits:
             commits.hand_down(tx, commit)
             rewriting.squash(tx, commit, now())
 
-        await within.write(self._rooms, principal, repo, "repo:Rewrite", squash)
+        await within.change(self._rooms, repo, "repo:Rewrite", squash)
 
     async def drop(self, principal: Principal, repo: RepoName, ref: str) -> None:
         """Removes the newest commit of a branch, or one that is open, with what it wrote.
@@ -147,15 +149,16 @@ class Commits:
         """
 
         def drop(tx: Transaction, of: Repo) -> None:
-            rewriting.drop(tx, _rewritable(tx, _named(tx, of, ref, or_open=True)), now())
+            commit = _rewritable(tx, principal, of, _named(tx, principal, of, ref, or_open=True))
+            rewriting.drop(tx, commit, now())
 
-        await within.write(self._rooms, principal, repo, "repo:Rewrite", drop)
+        await within.change(self._rooms, repo, "repo:Rewrite", drop)
 
     async def find(self, principal: Principal, repo: RepoName, ref: str, path: str, *, limit: int) -> Sequence[Commit]:
         """The commits in the past of a ref that wrote or deleted a path, the newest first."""
 
         def read(tx: Reader, of: Repo) -> list[Commit]:
-            layers = repos.resolve(tx, RefName(repo, ref)).layers
+            layers = within.state(tx, principal, of, ref, "repo:List").layers
             found: list[Commit] = []
             for row in states.history(tx, layers, "key = ?", (path.encode(),)):
                 if len(found) == limit:
@@ -165,20 +168,23 @@ class Commits:
                     found.append(commits.get(tx, at.seq, of.name))
             return found
 
-        return await within.read(self._rooms, principal, repo, "repo:List", read)
+        return await within.look(self._rooms, repo, read)
 
 
-def _rewritable(tx: Reader, commit: Commit) -> Commit:
-    """A commit that may be taken away. Raises ``BranchProtected`` for what is on a branch that takes merges only."""
+def _rewritable(tx: Reader, principal: Principal, of: Repo, commit: Commit) -> Commit:
+    """A commit that the caller may take away. Raises ``BranchProtected`` for what is on a branch that takes merges
+    only.
+    """
+    within.check(tx, principal, of, "repo:Rewrite", commit.branch)
     found = repos.branch_on(tx, commit.log)
     if found is not None and found.is_protected:
         raise errors.BranchProtected
     return commit
 
 
-def _named(tx: Reader, of: Repo, ref: str, *, or_open: bool = False) -> Commit:
+def _named(tx: Reader, principal: Principal, of: Repo, ref: str, *, or_open: bool = False) -> Commit:
     """The commit that a ref stands for. Raises ``NoSuchCommit`` also for a branch without any."""
-    state = repos.resolve(tx, RefName(of.name, ref))
+    state = within.state(tx, principal, of, ref, "repo:Inspect")
     if or_open and state.branch is not None and not state.is_snapshot and state.branch.open is not None:
         return commits.get(tx, state.branch.open, of.name)
     if state.point is None:

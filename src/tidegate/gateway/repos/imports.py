@@ -62,11 +62,9 @@ class Imports:
         def head(tx: Reader, of: Repo) -> Point | None:
             return commits.last(tx, bucket(tx, of).state)
 
-        work = Work(repo, branch, bucket, await within.read(self._rooms, principal, repo, "repo:List", head))
+        work = Work(repo, branch, bucket, await within.look(self._rooms, repo, head))
         rename = partial(_renamed, path=path, folder=len(prefix[: prefix.rfind("/") + 1]))
-        made = await aside.commit(
-            self._rooms, principal, work, self._steps(principal, source, source_name, prefix, rename)
-        )
+        made = await aside.commit(self._rooms, work, self._steps(principal, source, source_name, prefix, rename))
         if made.commit is None:
             raise LookupError(repo)
         return made.commit, made.changes

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from tidegate import errors
 from tidegate.access import Access
-from tidegate.catalog import repos
+from tidegate.catalog import buckets, repos
 from tidegate.catalog.abc import Reader, Transaction
 from tidegate.clock import now
 from tidegate.gateway.permissions import authorise_system, may_list
 from tidegate.gateway.repos import within
 from tidegate.gateway.rooms import Rooms
-from tidegate.model import Bucket, Principal, Project, Repo
+from tidegate.model import NEWEST, Bucket, Principal, Project, Repo
 from tidegate.refs import DEFAULT_PROJECT, RepoName, check_name
 
 
@@ -22,10 +22,16 @@ class Projects:
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
 
-    async def list(self, principal: Principal) -> Sequence[Project]:
-        """All projects, by name."""
+    async def list(
+        self, principal: Principal, *, limit: int = within.MAX_PAGE, after: str = ""
+    ) -> tuple[Sequence[Project], str | None]:
+        """A page of the projects, by name; and the name to go on after, where there is more."""
         authorise_system(principal, Access.LIST_BUCKETS)
-        return await self._rooms.catalog.read(repos.projects)
+
+        def read(tx: Reader) -> tuple[Sequence[Project], str | None]:
+            return within.page(repos.projects(tx, after), min(limit, within.MAX_PAGE), lambda each: each.name)
+
+        return await self._rooms.catalog.read(read)
 
     async def get(self, principal: Principal, name: str) -> Project:
         """Raises ``NoSuchProject``."""
@@ -62,18 +68,27 @@ class Repositories:
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
 
-    async def list(self, principal: Principal, project: str | None = None) -> Sequence[Repo]:
-        """The repositories that the caller may list, the newest first."""
+    async def list(
+        self, principal: Principal, project: str | None = None, *, limit: int = within.MAX_PAGE, after: str = ""
+    ) -> tuple[Sequence[Repo], str | None]:
+        """A page of the repositories that the caller may list, the newest first; and what to go on after, where there
+        is more. Raises ``NoSuchProject``, ``InvalidArgument``.
+        """
         authorise_system(principal, Access.LIST_BUCKETS)
+        if after and not (after.isascii() and after.isdigit() and int(after) <= NEWEST):
+            raise errors.InvalidArgument(f'"{after}" is nothing to go on after')
+        before = int(after) if after else NEWEST
 
-        def read(tx: Reader) -> list[Repo]:
+        def read(tx: Reader) -> tuple[Sequence[Repo], str | None]:
             if project is not None:
                 repos.project(tx, project)
-            return [
-                repos.filled(tx, repo)
-                for repo in repos.repos(tx)
-                if project in (None, repo.name.project) and may_list(principal, within.stand_in(repo))
-            ]
+            visible = (
+                repo
+                for repo in repos.repos(tx, before)
+                if project in {None, repo.name.project} and may_list(principal, buckets.stand_in(repo))
+            )
+            found, last = within.page(visible, min(limit, within.MAX_PAGE), lambda repo: str(repo.id))
+            return [repos.filled(tx, repo) for repo in found], last
 
         return await self._rooms.catalog.read(read)
 
@@ -85,9 +100,9 @@ class Repositories:
 
         def read(tx: Reader) -> list[Bucket]:
             found = []
-            for repo in repos.repos(tx):
+            for repo in list(repos.repos(tx)):
                 for branch in repos.branches(tx, repo.id):
-                    bucket = within.stand_in(repo, branch.name)
+                    bucket = buckets.stand_in(repo, branch.name)
                     if may_list(principal, bucket):
                         found.append(bucket)
             return found
@@ -119,11 +134,13 @@ class Repositories:
     async def delete(self, principal: Principal, name: RepoName, *, force: bool = False) -> None:
         """Removes a repository with all its branches and commits.
 
-        Raises ``BranchInUse`` where a branch of another one is made of it, unless ``force`` is given.
+        The caller has to be allowed to remove each of them. Raises ``BranchInUse`` where a branch of another one is
+        made of it, unless ``force`` is given.
         """
 
         def delete(tx: Transaction, repo: Repo) -> None:
             for branch in repos.branches(tx, repo.id):
+                within.check(tx, principal, repo, "repo:DeleteBranch", branch.name)
                 users = [user for user in repos.made_of(tx, branch.bucket) if user.repo != repo.id]
                 if users and not force:
                     raise errors.BranchInUse(f"branch {repo.name.text}@{branch.name} is in another one's provenance")

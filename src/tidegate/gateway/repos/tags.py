@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from tidegate import errors
 from tidegate.catalog import commits, repos
@@ -20,20 +20,42 @@ class Tags:
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
 
-    async def list(self, principal: Principal, repo: RepoName) -> Sequence[tuple[str, str]]:
-        """The tags by name, with the ids of their commits."""
+    async def list(
+        self, principal: Principal, repo: RepoName, *, limit: int = within.MAX_PAGE, after: str = ""
+    ) -> tuple[Sequence[tuple[str, str]], str | None]:
+        """A page of the tags of commits that the caller may look at, by name, with the commits' ids; and the name to go
+        on after, where there is more.
+        """
 
-        def read(tx: Reader, of: Repo) -> list[tuple[str, str]]:
-            return [(name, commits.get(tx, seq, repo).id) for name, seq in repos.tags(tx, of)]
+        def visible(tx: Reader, of: Repo, after: str) -> Iterator[tuple[str, str]]:
+            for name, seq in repos.tags(tx, of, after):
+                at = commits.get(tx, seq, repo)
+                if within.may_inspect(principal, of, at.branch):
+                    yield name, at.id
 
-        return await within.read(self._rooms, principal, repo, "repo:Inspect", read)
+        def read(tx: Reader, of: Repo) -> tuple[Sequence[tuple[str, str]], str | None]:
+            found, last = within.page(visible(tx, of, after), min(limit, within.MAX_PAGE), lambda each: each[0])
+            within.check_list(tx, principal, of, found or list(visible(tx, of, "")))
+            return found, last
+
+        return await within.look(self._rooms, repo, read)
+
+    async def get(self, principal: Principal, repo: RepoName, name: str) -> Commit:
+        """The commit that a tag names. Raises ``NoSuchTag``."""
+
+        def read(tx: Reader, of: Repo) -> Commit:
+            found = commits.get(tx, repos.tag(tx, of, name), repo)
+            within.check(tx, principal, of, "repo:Inspect", found.branch)
+            return found
+
+        return await within.look(self._rooms, repo, read)
 
     async def create(self, principal: Principal, repo: RepoName, name: str, ref: str) -> Commit:
         """Names a finished commit. Raises ``RefExists``, ``NoSuchBranch``, ``NoSuchCommit``, ``ParentNotFinished``."""
         check_name("tag", name)
 
         def create(tx: Transaction, of: Repo) -> Commit:
-            at = within.standing(tx, of, ref)
+            at = within.standing(tx, principal, of, ref, "repo:Inspect")
             if at is None:
                 raise errors.NoSuchCommit(f'"{ref}" has no commit yet')
             repos.add_tag(tx, of, name, at.seq, now())
