@@ -139,6 +139,40 @@ def test_what_is_sound_in_any_copy_is_read(root: Path) -> None:
     check()
 
 
+@pytest.mark.usefixtures("_small_blocks")
+def test_a_piece_is_put_together_of_several_copies(root: Path) -> None:
+    """No copy has all blocks of a piece, and each block is sound in one: the object is read, in one piece."""
+    content = bytes(range(BLOCK + 1))
+
+    async def story(store: LocalBlobs) -> None:
+        blob = await write(store, content, 2)
+        for path, position in zip(paths(root, blob), (0, BLOCK), strict=True):
+            stored = bytearray(path.read_bytes())
+            stored[position] ^= 1
+            path.write_bytes(stored)
+        stream = store.read(blob.name, blob.size, blob.digest, 0, blob.size, blob.folders)
+        assert [piece async for piece in stream] == [content]
+        assert await store.sound(blob.name, blob.size, blob.digest, blob.folders) == 0
+
+    run(root, story, 2)
+
+
+@pytest.mark.usefixtures("_small_blocks")
+def test_nothing_is_handed_out_of_a_piece_that_cannot_be_read(root: Path) -> None:
+    """An error answer can be given, where the beginning of a body could not be taken back."""
+
+    async def story(store: LocalBlobs) -> None:
+        blob = await write(store, bytes(PIECE))
+        path = store.path(blob.name)
+        stored = bytearray(path.read_bytes())
+        stored[BLOCK] ^= 1
+        path.write_bytes(stored)
+        with pytest.raises(errors.DamagedBlob):
+            await anext(store.read(blob.name, blob.size, blob.digest, 0, blob.size, blob.folders))
+
+    run(root, story, 1)
+
+
 def test_copies_are_equal_and_hashed_once(tmp_path: Path) -> None:
     """A blob of some MiB is written to as many folders as are asked for, or as there are, byte for byte the same."""
     content = bytes(range(256)) * (13 * MIB // 1024)

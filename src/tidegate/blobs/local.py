@@ -152,6 +152,7 @@ class LocalBlobs:
         order = self._order(name, folders)
         failure: errors.Error = errors.FolderMissing() if folders else errors.DamagedBlob()
         failed = 0  # the folders whose copy cannot be read at this position
+        sound: list[bytes] = []  # of a piece of which not all is sound in one copy
         while folder := next((folder for folder in order if not folder.bit & failed), None):
             reader = Reader(folder.file(name), name, size, digest)
             folder.reads += 1
@@ -159,8 +160,11 @@ class LocalBlobs:
                 await self.run(reader.open)
                 while position < end:
                     stop = min(end, (position // layout.PIECE + 1) * layout.PIECE)
-                    yield await self.run(reader.read, position, stop)
-                    position, failed = stop, 0
+                    sound.append(await self.run(reader.read, position, stop))
+                    position, failed = position + len(sound[-1]), 0
+                    if position == stop:
+                        yield b"".join(sound)
+                        sound.clear()
             except (errors.DamagedBlob, errors.ServiceUnavailable) as error:
                 failure = await self._failed(folder, name, error)
                 failed |= folder.bit
@@ -251,8 +255,11 @@ class LocalBlobs:
         reader = Reader(folder.file(name), name, size, digest)
         try:
             await self.run(reader.open)
-            for start in range(0, size, layout.PIECE):
-                yield await self.run(reader.read, start, min(size, start + layout.PIECE))
+            position = 0
+            while position < size:
+                piece = await self.run(reader.read, position, min(size, position + layout.PIECE))
+                yield piece
+                position += len(piece)
         finally:
             reader.close()
 

@@ -36,7 +36,9 @@ class Reader:
             self._file = -1
 
     def read(self, start: int, stop: int) -> bytes:
-        """Bytes ``start`` to ``stop``; the blocks that they lie in are read whole and verified."""
+        """Bytes ``start`` to ``stop``, or fewer: up to a block that is damaged. The blocks that they lie in are read
+        whole and verified.
+        """
         block_size = layout.BLOCK
         first = start // block_size
         begin = first * block_size
@@ -49,5 +51,7 @@ class Reader:
             at = (first + index) * CHECKSUM_SIZE
             block = view[index * block_size : (index + 1) * block_size]
             if xxhash.xxh3_64_digest(block) != self._footer[at : at + CHECKSUM_SIZE]:
-                raise errors.DamagedBlob
+                if index == 0:
+                    raise errors.DamagedBlob
+                return data[start - begin : index * block_size]
         return data if (start, stop) == (begin, end) else data[start - begin : stop - begin]
