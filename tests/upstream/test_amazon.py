@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from awscrt import auth, http
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.upstream import faults
 from tests.upstream.faults import proxy
@@ -16,7 +20,8 @@ from tidegate.names import BucketName
 from tidegate.properties.tree import Extra, ExtraAWS
 from tidegate.upstream import amazon, open_upstream, s3, s3_parts
 from tidegate.upstream.amazon import Account, account, place
-from tidegate.upstream.wire import Origin, Request
+from tidegate.upstream.s3_signing import SHA256, UNSIGNED, Secret, signed
+from tidegate.upstream.wire import Origin, Request, encode
 
 
 @pytest.fixture
@@ -133,6 +138,61 @@ def test_a_request_does_not_show_its_signature() -> None:
     told = repr(sign({"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "token"}))
     assert "token" not in told
     assert "Signature" not in told
+
+
+def _signed_by_awscrt(request: Request, region: str, secret: Secret, moment: datetime) -> str:
+    """The Authorization header that Amazon's own library makes."""
+    body_hash = request.headers.get(SHA256) or (UNSIGNED if request.body else auth.AwsSignedBodyValue.EMPTY_SHA256)
+    configuration = auth.AwsSigningConfig(
+        credentials_provider=auth.AwsCredentialsProvider.new_static(
+            secret.access_key, secret.secret_key, secret.token or None
+        ),
+        region=region,
+        service="s3",
+        date=moment,
+        use_double_uri_encode=False,
+        should_normalize_uri_path=False,
+        signed_body_value=body_hash,
+        signed_body_header_type=auth.AwsSignedBodyHeaderType.X_AMZ_CONTENT_SHA_256,
+    )
+    own = [(name, value.encode("latin-1").decode()) for name, value in request.headers.items() if name != SHA256]
+    headers = http.HttpHeaders([("host", request.origin.authority), *own])
+    signing = auth.aws_sign_request(http.HttpRequest(request.method, request.target, headers), configuration)
+    return str(signing.result(10).headers.get("authorization"))
+
+
+_TEXT = st.text(st.characters(min_codepoint=32, exclude_characters="\x7f", exclude_categories=["Cs"]), max_size=20)
+
+
+@given(
+    key=_TEXT.map(lambda text: f"/bck/{encode(text, '/')}"),
+    query=st.lists(st.tuples(_TEXT.filter(bool), _TEXT), max_size=4, unique_by=lambda pair: pair[0]),
+    metadata=st.dictionaries(st.from_regex(r"[a-z][a-z0-9-]{0,8}", fullmatch=True), _TEXT, max_size=4),
+    body=st.binary(max_size=3),
+    port=st.none() | st.integers(1, 65535),
+    root=st.sampled_from(["", "/s3"]),
+    token=st.sampled_from(["", "a/token=="]),
+    seconds=st.integers(0, 2**32),
+)
+def test_requests_are_signed_as_amazon_s_own_library_signs_them(
+    key: str, query: list[tuple[str, str]], metadata: dict[str, str], body: bytes, port: int | None, root: str,
+    token: str, seconds: int,
+) -> None:  # fmt: skip
+    """Whatever there is in keys, queries, headers and credentials."""
+    headers = {f"x-amz-meta-{name}": value.encode().decode("latin-1") for name, value in metadata.items()}
+    place = Origin("http", "h.example", port, root)
+    request = Request("PUT", place, key, tuple(query), headers, body)
+    secret = Secret("AKIDEXAMPLE", "se/cr+et", token)
+    ours = signed(request, "eu-north-1", secret, seconds).headers["authorization"]
+    assert ours == _signed_by_awscrt(request, "eu-north-1", secret, datetime.fromtimestamp(seconds, UTC))
+
+
+def test_a_header_that_is_not_text_is_not_signed() -> None:
+    """Metadata is UTF-8: what is not would be signed as something else than is sent."""
+    request = Request("PUT", Origin("http", "h", 1), "/bck/key", headers={"x-amz-meta-a": "\xff"})
+    with pytest.raises(errors.InvalidArgument):
+        signed(request, "us-east-1", Secret("a", "b"))
+    assert "b" not in repr(Secret("a", "b")).removeprefix("Secret")
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])

@@ -16,8 +16,9 @@ from tests.upstream.remotes import IMPATIENT, Remote, free_port, pieces, read, r
 from tidegate import errors
 from tidegate.names import BucketName
 from tidegate.upstream import Patience, Upstream
+from tidegate.upstream.threads import PIECE
 from tidegate.upstream.upload import PART
-from tidegate.upstream.wire import CONCURRENT, PIECE
+from tidegate.upstream.wire import CONCURRENT
 
 MIB = 1024 * 1024
 QUICK = Patience(connect=5.0, read=0.3, long=5.0, place=20.0, attempts=3, pause=0.01, longest=0.02)

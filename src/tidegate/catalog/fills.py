@@ -285,9 +285,9 @@ def keep_opened(
     return keep(tx, bucket, key, draft, now)
 
 
-def _is_still(tx: Reader, bucket: Bucket) -> bool:
+def _is_still(tx: Transaction, bucket: Bucket) -> bool:
     """Whether a bucket is there, and kept by the same provider."""
-    current = buckets.of_log(tx, bucket.log)
+    current = tx.recall(("bucket of log", bucket.log), buckets.of_log, bucket.log)
     return current is not None and current.properties.backend_bck == bucket.properties.backend_bck
 
 

@@ -112,7 +112,7 @@ class Upstream(Protocol):
     ) -> tuple[RemoteObject, AsyncGenerator[bytes, None]]:
         """An object, and its bytes from ``start`` up to but without ``stop`` (or the end, whichever comes first).
 
-        The bytes come in pieces of at most ``wire.PIECE``, as they arrive. Either all of them come, or an error is
+        The bytes come in pieces of at most ``threads.PIECE``, as they arrive. Either all of them come, or an error is
         raised: a body never ends early. What breaks is resumed where the remote can prove that it is still the same
         object. Read whole, an object is held against its checksums (``checksums``, ``digest``, an ETag that is an MD5)
         before its last piece is handed out: ``RemoteDamaged``. The generator must be closed (``aclosing``), also if

@@ -1,9 +1,9 @@
-"""Where a bucket of Amazon's, or of any other S3, is and how requests to it are signed.
+"""Where a bucket of Amazon's, or of any other S3, is and who we are to it.
 
-Signatures and credentials are awscrt's, which every other SDK of Amazon's uses too: access keys of the environment, the
-profiles of ``~/.aws`` (static keys, roles, ``credential_process``), web identities, containers and instances. It cannot
-do single sign-on by itself: such a profile is told to use ``credential_process``. Where there are no credentials at
-all, requests are anonymous, which is what public buckets ask for.
+Credentials are looked for by awscrt, as in every other SDK of Amazon's: access keys of the environment, the profiles of
+``~/.aws`` (static keys, roles, ``credential_process``), web identities, containers and instances. It cannot do single
+sign-on by itself: such a profile is told to use ``credential_process``. Where there are no credentials at all, requests
+are anonymous, which is what public buckets ask for.
 """
 
 from __future__ import annotations
@@ -22,14 +22,13 @@ import msgspec
 from tidegate import errors
 from tidegate.passage import Style
 from tidegate.properties.tree import ExtraAWS
+from tidegate.upstream.s3_signing import Secret, signed
 from tidegate.upstream.wire import Origin, Request, encode, origin
 
 if TYPE_CHECKING:
     from awscrt.auth import AwsCredentials, AwsCredentialsProvider
 
 DEFAULT_REGION: Final = "us-east-1"
-SHA256: Final = "x-amz-content-sha256"
-UNSIGNED: Final = "UNSIGNED-PAYLOAD"
 
 # Credentials that say nothing of their end are looked up again after this, as files change; none at all, sooner.
 _KEEP_SECONDS: Final = 300.0
@@ -124,7 +123,7 @@ class Signer:
         self._uri = uri
         self._profile = account.profile
         self._environment = environment
-        self._credentials: AwsCredentials | None = None
+        self._secret: Secret | None = None
         self._until = 0.0
         self._fetching = asyncio.Lock()
 
@@ -134,17 +133,20 @@ class Signer:
         The hash of a body is taken from ``x-amz-content-sha256`` if it is there. Raises ``RemoteDenied`` where a
         profile has no credentials.
         """
-        credentials = await self._current()
-        if credentials is None:
-            return request
-        return await _signed(request, region, credentials)
+        if time.time() >= self._until:
+            await self._look()
+        return request if self._secret is None else signed(request, region, self._secret)
 
-    async def _current(self) -> AwsCredentials | None:
+    async def _look(self) -> None:
+        """Looks for credentials, unless somebody has just done so."""
         async with self._fetching:
-            if time.time() >= self._until:
-                self._credentials = await asyncio.to_thread(self._fetch)
-                self._until = _until(self._credentials)
-            return self._credentials
+            if time.time() < self._until:
+                return
+            found = await asyncio.to_thread(self._fetch)
+            self._secret = None
+            if found is not None:
+                self._secret = Secret(found.access_key_id, found.secret_access_key, found.session_token or "")
+            self._until = _until(found)
 
     def _fetch(self) -> AwsCredentials | None:
         # It costs 27 ms and 5 MB to import, so it waits for the first bucket that is Amazon's.
@@ -179,41 +181,6 @@ class Signer:
         if self._profile:
             raise errors.RemoteDenied(f"{self._uri}: {_why(name, environment)}")
         return None
-
-
-async def _signed(request: Request, region: str, credentials: AwsCredentials) -> Request:
-    from awscrt import auth, http  # noqa: PLC0415 - as above
-
-    hash_of_body = request.headers.get(SHA256) or (UNSIGNED if request.body else auth.AwsSignedBodyValue.EMPTY_SHA256)
-    provider = auth.AwsCredentialsProvider.new_static(  # type: ignore[no-untyped-call]
-        credentials.access_key_id, credentials.secret_access_key, credentials.session_token
-    )
-    configuration = auth.AwsSigningConfig(  # type: ignore[no-untyped-call]
-        credentials_provider=provider,
-        region=region,
-        service="s3",
-        use_double_uri_encode=False,
-        should_normalize_uri_path=False,  # "a//b" and "a/../b" are keys
-        signed_body_value=hash_of_body,
-        signed_body_header_type=auth.AwsSignedBodyHeaderType.X_AMZ_CONTENT_SHA_256,
-    )
-    pairs = [(name, _as_signed(value)) for name, value in request.headers.items() if name != SHA256]
-    names = {name for name, _ in pairs}
-    unsigned = http.HttpRequest(
-        request.method, request.target, http.HttpHeaders([("host", request.origin.authority), *pairs])
-    )
-    signing = auth.aws_sign_request(unsigned, configuration)  # type: ignore[no-untyped-call]
-    signed = signing.result() if signing.done() else await asyncio.wrap_future(signing)  # mostly it is, at once
-    added = {name.lower(): value for name, value in signed.headers if name.lower() not in names}
-    return msgspec.structs.replace(request, headers={**request.headers, **added})
-
-
-def _as_signed(value: str) -> str:
-    """A header's value, which is Latin-1 for bytes, as the text that awscrt makes the same bytes of."""
-    try:
-        return value.encode("latin-1").decode()
-    except UnicodeError:
-        raise errors.InvalidArgument("a header or metadata that is not UTF-8 cannot be sent to the remote") from None
 
 
 def _until(credentials: AwsCredentials | None) -> float:

@@ -28,21 +28,21 @@ class Waits:
         self.is_given_up = False
         _everyone.add(self)
 
-    async def wait(self, awaited: Awaitable[T], *, is_patient: bool) -> T:
+    async def wait(self, awaited: Awaitable[T], *, is_patient: bool = False, seconds: float | None = None) -> T:
         """What is awaited. ``is_patient`` waits are for what may take long without a sign, and are not cut short.
 
-        Raises ``GivenUpError``.
+        Raises ``GivenUpError``, and ``TimeoutError`` where it takes longer than ``seconds`` while no server ends.
         """
         if is_patient:
             return await awaited
         self._loop = self._loop or asyncio.get_running_loop()
-        limit = asyncio.timeout(LAST_SECONDS if self._is_ending else None)
+        limit = asyncio.timeout(LAST_SECONDS if self._is_ending else seconds)
         try:
             async with limit:
                 self._limits.add(limit)
                 return await awaited
         except TimeoutError:
-            if not limit.expired():
+            if not (limit.expired() and self._is_ending):
                 raise
             self.is_given_up = True
             raise GivenUpError from None
@@ -54,8 +54,9 @@ class Waits:
         if self._loop not in {None, loop}:
             return
         self._is_ending = True
+        last = loop.time() + LAST_SECONDS
         for limit in self._limits:
-            limit.reschedule(loop.time() + LAST_SECONDS)
+            limit.reschedule(min(limit.when() or last, last))
 
 
 _everyone: weakref.WeakSet[Waits] = weakref.WeakSet()

@@ -25,6 +25,7 @@ from tidegate.upstream.faults import fault
 from tidegate.upstream.s3_conditions import Conditions
 from tidegate.upstream.s3_parts import Parts, succeeded
 from tidegate.upstream.s3_signed import Names, SignedBucket
+from tidegate.upstream.s3_signing import SHA256
 from tidegate.upstream.wire import PATIENCE, Answer, Patience, Request, Wire, encode
 
 # S3's own: a page of a listing, and the largest object that one request copies.
@@ -311,8 +312,8 @@ class S3Bucket:
         region = self._region
         place, root = amazon.place(self._account, region, self._bucket)
         path = f"{root}/{encode(key, '/')}" if key is not None else root or "/"
-        if body and place.scheme == "http" and amazon.SHA256 not in headers:
-            headers = {**headers, amazon.SHA256: hashlib.sha256(body).hexdigest()}
+        if body and place.scheme == "http" and SHA256 not in headers:
+            headers = {**headers, SHA256: hashlib.sha256(body).hexdigest()}
         request = Request(
             method,
             place,

@@ -9,8 +9,9 @@ from typing import Final, Protocol
 
 from tidegate import errors
 from tidegate.model import EMPTY
-from tidegate.upstream import amazon, documents, s3_objects, upload
+from tidegate.upstream import documents, s3_objects, upload
 from tidegate.upstream.faults import fault
+from tidegate.upstream.s3_signing import SHA256
 from tidegate.upstream.upload import Part
 from tidegate.upstream.wire import Answer
 
@@ -147,5 +148,5 @@ class Parts:
         """A whole object, or a part of one, with its MD5 for the remote to check."""
         promise = {"content-md5": b64encode(part.md5).decode()}
         if part.sha256:
-            promise[amazon.SHA256] = part.sha256
+            promise[SHA256] = part.sha256
         return await self._ask("PUT", key, query=query, headers={**headers, **promise}, body=part.data, repeats=repeats)

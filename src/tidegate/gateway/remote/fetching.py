@@ -12,6 +12,7 @@ from tidegate import errors
 from tidegate.catalog import fills, versions
 from tidegate.catalog.abc import Reader
 from tidegate.catalog.fills import Partial
+from tidegate.gateway.reading import Reading
 from tidegate.gateway.remote.reading import Reads
 from tidegate.model import Bucket
 
@@ -38,14 +39,19 @@ async def fetch(reads: Reads, bucket: Bucket, key: str, *, latest: bool = False)
     for _ in range(TRIES):
         try:
             reading = await reads.open(bucket, key)
-            async with aclosing(reading.stream(0, reading.version.size)) as pieces:
-                async for _piece in pieces:
-                    pass
-            if await _has_arrived(reads, bucket, key):
+            if await bring(reads, bucket, reading):
                 return reading.version.size
         except errors.RemoteChanged:
             pass
     raise errors.RemoteChanged("The object was changed, or could not be kept, each time that it was read.", Key=key)
+
+
+async def bring(reads: Reads, bucket: Bucket, reading: Reading) -> bool:
+    """Reads all of an object that was opened. Returns whether it is here then. Raises ``RemoteChanged``."""
+    async with aclosing(reading.stream(0, reading.version.size)) as pieces:
+        async for _piece in pieces:
+            pass
+    return await _has_arrived(reads, bucket, reading.version.key)
 
 
 async def _is_here(reads: Reads, bucket: Bucket, key: str) -> bool:

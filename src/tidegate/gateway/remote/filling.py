@@ -26,7 +26,7 @@ from tidegate.gateway.remote.cached import Identity, identity
 from tidegate.gateway.remote.fills import Fills
 from tidegate.gateway.remote.pipe import Pipe
 from tidegate.gateway.remote.storing import ChunkStore
-from tidegate.gateway.remote.upstreams import Ways
+from tidegate.gateway.remote.upstreams import Opened, Ways
 from tidegate.model import Bucket
 
 if TYPE_CHECKING:
@@ -38,8 +38,6 @@ PATIENCE_SECONDS: Final = 0.25
 STALL_SECONDS: Final = 30.0
 # After these, what is here of the object is worth nothing.
 _WORTHLESS: Final = (errors.RemoteChanged, errors.RemoteDamaged, errors.NoSuchKey)
-# These say nothing to others who wait for the object.
-_PRIVATE: Final = (errors.RemoteChanged, errors.InvalidRange)
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -62,14 +60,18 @@ class Order(msgspec.Struct, frozen=True):
 
 
 class Fill:
-    """Is begun by ``Fills.begin(fill.run())``. ``described`` is what the remote said."""
+    """Is begun by ``Fills.begin(fill.run())``. ``described`` is what the remote said.
 
-    def __init__(self, keeper: Fills, ways: Ways, order: Order) -> None:
+    ``opened`` is the answer to what is ordered, where the remote has been asked already.
+    """
+
+    def __init__(self, keeper: Fills, ways: Ways, order: Order, opened: Opened | None = None) -> None:
         self.pipe = Pipe()
         self.described: asyncio.Future[RemoteObject] = asyncio.get_running_loop().create_future()
         self._keeper = keeper
         self._ways = ways
         self._order = order
+        self._opened = opened
         self._has_leases = True
         if order.grant is not None:
             keeper.hold(order.owner, order.grant.partial)
@@ -90,12 +92,8 @@ class Fill:
             failure = errors.Error()
             raise
         finally:
-            # Whoever waits now hears of a failure, and nobody who comes later: our reader, who may come again, is told
-            # when the leases are free.
-            name = order.bucket.log, order.key
-            self._keeper.tell(name, None if order.is_private or isinstance(failure, _PRIVATE) else failure)
-            await self._keeper.let_go(order.owner, has_leases=self._has_leases)
-            self._keeper.tell(name)
+            told = None if order.is_private else failure
+            await self._keeper.end((order.bucket.log, order.key), order.owner, told, has_leases=self._has_leases)
             if failure is not None and not self.described.done():
                 self.described.set_exception(failure)
                 self.described.exception()  # it is no fault if nobody waits any more
@@ -105,7 +103,9 @@ class Fill:
         order = self._order
         etag = None if order.expected is None else order.expected.etag or None
         async with self._ways.use(order.bucket) as upstream:
-            remote, body = await upstream.get(order.key, start=order.start, stop=order.stop, if_match=etag)
+            if self._opened is None:
+                self._opened = await upstream.get(order.key, start=order.start, stop=order.stop, if_match=etag)
+            remote, body = self._opened
             async with AsyncExitStack() as stack:
                 store: ChunkStore | None = None
                 async with aclosing(body):

@@ -34,6 +34,8 @@ POLL_SECONDS: Final = 0.05
 WAIT_SECONDS: Final = 1.0
 
 _OWNER_SIZE: Final = 12
+# These say nothing to others who wait for the object.
+_PRIVATE: Final = (errors.RemoteChanged, errors.InvalidRange)
 
 Name = tuple[int, str]
 
@@ -81,6 +83,16 @@ class Fills:
                 await self.rooms.catalog.write(give_up, durable=False)
             except errors.Error as error:  # then they run out
                 logger.warning("leases could not be given up: %s", error.message)
+
+    async def end(
+        self, name: Name, owner: bytes, failure: errors.Error | None = None, *, has_leases: bool = True
+    ) -> None:
+        """Ends a fill. Whoever waits now hears of a failure, and nobody who comes later: the owner, who may come again,
+        is told when the leases are free.
+        """
+        self.tell(name, None if isinstance(failure, _PRIVATE) else failure)
+        await self.let_go(owner, has_leases=has_leases)
+        self.tell(name)
 
     async def _renew(self) -> None:
         while True:

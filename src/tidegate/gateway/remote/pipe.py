@@ -10,7 +10,7 @@ from typing import Final
 
 from tidegate import errors
 
-# Pieces (``upstream.wire.PIECE``) that a reader may be behind. More is memory that every cold read takes.
+# Pieces (``upstream.threads.PIECE``) that a reader may be behind. More is memory that every cold read takes.
 AHEAD: Final = 4
 
 

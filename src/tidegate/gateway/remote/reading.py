@@ -29,7 +29,7 @@ from tidegate.gateway.remote.completing import complete
 from tidegate.gateway.remote.filling import Fill, Order
 from tidegate.gateway.remote.fills import Fills
 from tidegate.gateway.remote.pipe import Pipe
-from tidegate.gateway.remote.upstreams import Ways, remote_of
+from tidegate.gateway.remote.upstreams import Opened, Ways, remote_of
 from tidegate.gateway.rooms import Rooms
 from tidegate.model import Bucket, ObjectPart, Version
 from tidegate.telemetry.remotes import METERS
@@ -216,6 +216,14 @@ class Reads:
         fill = Fill(self.keeper, self.ways, order)
         self.keeper.begin(fill.run())
         return fill
+
+    def go_on(self, bucket: Bucket, key: str, owner: bytes, opening: int, opened: Opened) -> RemoteReading:
+        """An object that the remote was asked for by who has the opening, which is the fill's from now on."""
+        order = Order(bucket, key, 0, None, None, owner, Grant(opening, 0, fills.NO_END), opens=True)
+        fill = Fill(self.keeper, self.ways, order, opened)
+        self.keeper.begin(fill.run())
+        remote, _ = opened
+        return RemoteReading(self, bucket, cached.version_of(bucket, remote, now()), identity(remote), pipe=fill.pipe)
 
 
 class RemoteReading:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from tidegate import errors
 from tidegate.gateway.reading import Span
-from tidegate.gateway.remote.upstreams import Upstreams
+from tidegate.gateway.remote.upstreams import Opened, Upstreams
 from tidegate.model import Bucket
 from tidegate.passage import Passage
 
 if TYPE_CHECKING:
     from tidegate.upstream import RemoteObject, Upstream
     from tidegate.upstream.s3_signed import SignedBucket
-
-Opened: TypeAlias = "tuple[RemoteObject, AsyncGenerator[bytes, None]]"
 
 
 class SignedWay:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from tidegate import errors
 from tidegate.catalog import buckets
@@ -20,8 +20,10 @@ from tidegate.names import BucketName
 from tidegate.properties.tree import Extra
 
 if TYPE_CHECKING:
-    from tidegate.upstream import Readable, Upstream
+    from tidegate.upstream import Readable, RemoteObject, Upstream
 
+# What ``Readable.get`` answers.
+Opened: TypeAlias = "tuple[RemoteObject, AsyncGenerator[bytes, None]]"
 # Buckets that a process is connected to while nobody asks for them: each keeps connections, threads and credentials.
 MAX_IDLE: Final = 32
 

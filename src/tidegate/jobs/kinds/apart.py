@@ -74,15 +74,18 @@ class Keys:
         return Spot(0, key) if isinstance(self._selection, Prefix) else Spot(index)
 
 
-async def each(run: Run, selection: Selection, find: Find, act: Act, *, goes_on: bool) -> None:
-    """Does a job that acts on each object that is selected, to its end.
+async def each(
+    run: Run, selection: Selection, find: Find, act: Act, *, goes_on: bool, at_once: int | None = None
+) -> None:
+    """Does a job that acts on each object that is selected, to its end; on ``at_once`` of them at the same time, which
+    is ``AT_ONCE`` where ``act`` asks the remote once for each and does nothing else.
 
     An object that fails ends the job, unless it ``goes_on``. That a name is not there is a failure if it is one of a
     list, and ``act`` raises it. ``ServiceUnavailable`` and ``InsufficientStorage`` are raised: over those no other can
     be done either.
     """
     keys = Keys(run, selection, spot_of(run.job))
-    places = asyncio.Semaphore(AT_ONCE)
+    places = asyncio.Semaphore(AT_ONCE if at_once is None else at_once)
     found: deque[tuple[str, Spot]] = deque()
     window: deque[tuple[Spot, asyncio.Task[_Outcome]]] = deque()
     needs_all = isinstance(selection, Names)
