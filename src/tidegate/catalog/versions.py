@@ -31,7 +31,8 @@ _HEAD = f"SELECT {VERSION_COLUMNS} FROM head WHERE log = ? AND key = ?"
 _HEAD_WITH_DATA = f"""
     SELECT {", ".join("h." + column for column in VERSION_COLUMNS.split(", "))}, {BLOB_COLUMNS}
     FROM head h JOIN blobs b ON b.id = h.blob LEFT JOIN small_blobs s ON s.id = h.blob
-    WHERE h.log = ? AND h.key = ?"""
+    WHERE h.log = ?1 AND h.key = ?2"""
+_UNDOUBTED = f"{_HEAD_WITH_DATA} AND NOT EXISTS (SELECT 1 FROM intents WHERE log = ?1 AND key = ?2)"
 _DATA = f"SELECT {BLOB_COLUMNS} FROM blobs b LEFT JOIN small_blobs s ON s.id = b.id WHERE b.id = ?"
 # So many keys are looked up by one statement, which costs a third of as many statements. The joins are outer ones so
 # that the keys come first: else a planner may read all of the log to find them.
@@ -314,9 +315,16 @@ def newest(tx: Reader, bucket: Bucket, key: str) -> Stored | None:
     ``states.TOGETHER`` layers.
     """
     if bucket.layers:
-        row = states.find_with_data(tx, bucket.layers, key.encode())
-    else:
-        row = tx.one(_HEAD_WITH_DATA, (bucket.log, key.encode()))
+        return _stored(bucket, states.find_with_data(tx, bucket.layers, key.encode()))
+    return _stored(bucket, tx.one(_HEAD_WITH_DATA, (bucket.log, key.encode())))
+
+
+def undoubted(tx: Reader, bucket: Bucket, key: str) -> Stored | None:
+    """As ``newest``, for what is kept of somebody else's object; None also where somebody intends to write it."""
+    return _stored(bucket, tx.one(_UNDOUBTED, (bucket.log, key.encode())))
+
+
+def _stored(bucket: Bucket, row: Row | None) -> Stored | None:
     if row is None or row[VERSION_WIDTH] is None:
         return None
     return Stored(rows.version(row, is_latest=True, null_id=_null_id(bucket)), *row[VERSION_WIDTH:])

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from tidegate import errors
-from tidegate.catalog import fills, intents, versions
+from tidegate.catalog import fills, versions
 from tidegate.catalog.abc import Reader
 from tidegate.catalog.fills import CHUNK, Grant, Partial
 from tidegate.catalog.versions import Stored
@@ -62,10 +62,11 @@ class Reads:
         Raises ``NoSuchKey``.
         """
         catalog, look = self.rooms.catalog, partial(find, bucket=bucket, key=key)
-        # As ``turns.settled`` does, in the one statement that nearly all reads need.
-        if not self._is_callers and await catalog.read_once(intents.find, bucket.log, key) is not None:
-            await self.rooms.turns.settled(bucket, key)
-        found: Stored | Partial | None = await catalog.read_once(versions.newest, bucket, key)
+        found: Stored | Partial | None = None
+        if not self._is_callers:
+            found = await catalog.read_once(versions.undoubted, bucket, key)  # all that nearly all warm reads need
+            if found is None:
+                await self.rooms.turns.settled(bucket, key)
         if found is None:
             found = await catalog.read(look)
         asks = (latest or asks_first(bucket)) and not self._is_callers
