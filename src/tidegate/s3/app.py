@@ -99,7 +99,9 @@ class Door:
             headers = _joined(scope["headers"])
         raw_query = scope["query_string"]
         presigned = signature.usual(raw_query) if raw_query else None
-        pairs = split_query(raw_query) if raw_query and presigned is None else []
+        if presigned is not None:
+            raw_query = presigned.own
+        pairs = split_query(raw_query) if raw_query else []
         query = meaning(raw_query, pairs) if pairs else []
         target = parse_target(scope["raw_path"], headers.get("host", ""), self._domains)
         scope[_PARSED] = target

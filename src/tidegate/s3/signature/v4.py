@@ -35,14 +35,22 @@ _UNSIGNED: Final = UNSIGNED_PAYLOAD.encode("ascii")
 PRESIGN_MARKS: Final = (b"X-Amz-Algorithm", b"X-Amz-Credential", b"X-Amz-Signature")
 PRESIGN_PARAMETERS: Final = (*PRESIGN_MARKS, b"X-Amz-Date", b"X-Amz-Expires", b"X-Amz-SignedHeaders")
 _PAYLOAD_PARAMETER: Final = b"X-Amz-Content-Sha256"
-# With no escape but those that have to be there, in the order of names or, as boto3 has it, with the headers first.
+# Fields that do not sign, before, between and after those that do, with nothing in them that is encoded.
+_OWN: Final = rb"(?!x-amz-)[a-z][\w.~-]*=[\w.~-]*"
+# Those that sign have no escape but where it has to be, and are in order of names or, as boto3 has it, with the headers
+# before the lifetime.
 _LISTED: Final = rb"(?:&X-Amz-SignedHeaders=([\w-]+(?:%3B[\w-]+)*))?"
 USUAL: Final = re.compile(
+    rb"((?:" + _OWN + rb"&)*)"
     rb"(X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=([\w.~-]+(?:%2F[\w.~-]+)+)&X-Amz-Date=([0-9TZ]+))"
     + _LISTED
     + rb"&X-Amz-Expires=([0-9]+)"
     + _LISTED
-    + rb"&X-Amz-Signature=([0-9a-f]+)"
+    + rb"((?:&"
+    + _OWN
+    + rb")*)&X-Amz-Signature=([0-9a-f]+)((?:&"
+    + _OWN
+    + rb")*)"
 )
 _ONLY_ONCE: Final = frozenset((*PRESIGN_PARAMETERS, _PAYLOAD_PARAMETER))
 
@@ -77,6 +85,7 @@ class Presigned(msgspec.Struct, frozen=True):
     signature: bytes
     query: bytes  # the fields that are signed, in order of names
     payload_hash: bytes | None = None
+    own: bytes = b""  # the fields of a usual one that do not sign, as they came
 
 
 class _Claim(msgspec.Struct, frozen=True):
@@ -232,23 +241,23 @@ _remembered_signer = lru_cache(maxsize=SIGNERS_REMEMBERED)(_parsed_signer)
 
 
 def usual(query: bytes) -> Presigned | None:
-    """Return what a presigned URL says that has nothing but a signature in its query, written as SDKs write it. Any
-    other is None, and for ``read_presigned``.
+    """Return what a presigned URL says whose query is written as SDKs write it, with nothing encoded but in the
+    signature's own fields. Any other is None, and for ``read_presigned``.
     """
     found = USUAL.fullmatch(query)
     if found is None:
         return None
-    start, credential, timestamp, before, expires, after, signature = found.groups()
+    first, start, credential, timestamp, before, expires, after, between, signature, last = found.groups()
     if (before is None) == (after is None):
         return None
     listed = before or after
+    signed = b"%b&X-Amz-Expires=%b&X-Amz-SignedHeaders=%b" % (start, expires, listed)
+    own = b""
+    if first or between or last:
+        own = (first + between[1:] + last).strip(b"&")
+        signed += b"&" + canonical.query(canonical.pairs(own))  # small letters come after all capitals
     return Presigned(
-        credential.replace(b"%2F", b"/"),
-        timestamp,
-        expires,
-        listed.replace(b"%3B", b";"),
-        signature,
-        b"%b&X-Amz-Expires=%b&X-Amz-SignedHeaders=%b" % (start, expires, listed),
+        credential.replace(b"%2F", b"/"), timestamp, expires, listed.replace(b"%3B", b";"), signature, signed, own=own
     )
 
 
