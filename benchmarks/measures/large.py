@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks import load
@@ -55,8 +57,12 @@ def _parts(api: Api, path: str, block: bytes, part: int, count: int) -> tuple[st
 
 
 def _settle() -> None:
-    """Has the disk take what is still in the page cache: nobody is to pay for what others have left there."""
+    """Has the disk take what is still in the page cache, and empties that where we may (as root): nobody is to pay for
+    what others have left there, nor a virtual machine for memory that it has not used before.
+    """
     os.sync()
+    with suppress(OSError):
+        Path("/proc/sys/vm/drop_caches").write_text("1")
 
 
 def _multipart(arena: Arena, server: Server, api: Api, block: bytes, part: int, name: str) -> None:
@@ -91,6 +97,8 @@ def run(arena: Arena) -> None:
             with Api(server) as api:
                 sample = load.clock(server, partial(_get, api, path, options.large), moved=options.large)
                 add("GET large", server, sample)
+    # What has been put together of parts is hashed later, which is not to be in the way of the uploads above.
+    for _, servers in arena.rounds():
         for server in servers:
             with Api(server) as api:
                 for source, name in ((path, "large"), (small, "1 MiB")):

@@ -37,7 +37,7 @@ from tidegate.s3.operations.passing import HANDLERS as PASSING
 from tidegate.s3.routing import hoisted_headers, route
 from tidegate.s3.signature import Authenticated, Presigned, SignedRequest, Unverified
 from tidegate.s3.support import check_headers
-from tidegate.s3.target import Target, meaning, parse_target, split_query
+from tidegate.s3.target import Target, meaning, parse_query, parse_target, split_query
 from tidegate.telemetry import failures
 
 if TYPE_CHECKING:
@@ -99,10 +99,11 @@ class Door:
             headers = _joined(scope["headers"])
         raw_query = scope["query_string"]
         presigned = signature.usual(raw_query) if raw_query else None
-        if presigned is not None:
-            raw_query = presigned.own
-        pairs = split_query(raw_query) if raw_query else []
-        query = meaning(raw_query, pairs) if pairs else []
+        if presigned is None:
+            pairs = split_query(raw_query) if raw_query else []
+            query = meaning(raw_query, pairs) if pairs else []
+        else:
+            pairs, query = [], parse_query(presigned.own) if presigned.own else []
         target = parse_target(scope["raw_path"], headers.get("host", ""), self._domains)
         scope[_PARSED] = target
         principal, authenticated, passage = EVERYONE, None, None
@@ -121,8 +122,8 @@ class Door:
         elif presigned is not None or _has_signature(headers, pairs):
             read = partial(_unverified, scope, target, pairs, presigned)
             passage = await self._passage_of_anybody(scope, target, headers, read, query)
-        if query:
-            headers = hoisted_headers(query) | headers
+        if query and (hoisted := hoisted_headers(query)):
+            headers = hoisted | headers
         operation = route(scope["method"], target.level, query, headers)
         scope[OPERATION] = operation.name
         handler = HANDLERS.get(operation.name)

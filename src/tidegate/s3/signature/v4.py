@@ -52,6 +52,7 @@ USUAL: Final = re.compile(
     + _OWN
     + rb")*)"
 )
+_AMPERSAND: Final = ord("&")
 _ONLY_ONCE: Final = frozenset((*PRESIGN_PARAMETERS, _PAYLOAD_PARAMETER))
 
 MAX_EXPIRES: Final = 7 * 24 * 60 * 60  # seconds; Amazon's limit for a presigned URL
@@ -255,7 +256,8 @@ def usual(query: bytes) -> Presigned | None:
     own = b""
     if first or between or last:
         own = (first + between[1:] + last).strip(b"&")
-        signed += b"&" + canonical.query(canonical.pairs(own))  # small letters come after all capitals
+        # Small letters come after all capitals, and one field is in order.
+        signed += b"&" + (canonical.query(canonical.pairs(own)) if _AMPERSAND in own else own)
     return Presigned(
         credential.replace(b"%2F", b"/"), timestamp, expires, listed.replace(b"%3B", b";"), signature, signed, own=own
     )
