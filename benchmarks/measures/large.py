@@ -93,8 +93,6 @@ def run(arena: Arena) -> None:
                 _settle()
                 sample = load.clock(server, partial(_put, api, path, block, blocks, etag), moved=options.large)
                 add("PUT large", server, sample)
-        for server in servers:
-            with Api(server) as api:
                 sample = load.clock(server, partial(_get, api, path, options.large), moved=options.large)
                 add("GET large", server, sample)
     # What has been put together of parts is hashed later, which is not to be in the way of the uploads above.
