@@ -13,6 +13,7 @@ import pytest
 import uvloop
 
 from tests.certificates import write_certificate
+from tests.upstream.serving import served
 from tidegate import errors
 from tidegate.upstream.connections import HELD, MAX_HEAD
 from tidegate.upstream.threads import PIECE
@@ -72,19 +73,17 @@ async def wire_to(
     if certificate is not None:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(*certificate)
-    server = await asyncio.start_server(script.serve, "127.0.0.1", 0, ssl=context)
-    scheme = "http" if context is None else "https"
-    script.url = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     wire = Wire("s3://bucket", environment, patience)
 
     async def get(**headers: str) -> Answer:
         return await wire.send(Request("GET", origin(script.url), "/bucket/key", headers=headers, is_stream=True))
 
-    try:
-        yield get
-    finally:
-        await wire.close()
-        server.close()
+    async with served(script.serve, context) as port:
+        script.url = f"{'http' if context is None else 'https'}://127.0.0.1:{port}"
+        try:
+            yield get
+        finally:
+            await wire.close()
 
 
 async def body_of(answer: Answer) -> bytes:
@@ -318,7 +317,7 @@ class Tunnel:
             pass
         finally:
             writer.close()
-            back.close()
+            back.transport.abort()
 
 
 async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -336,8 +335,10 @@ def test_https_goes_through_the_environment_s_proxy(tmp_path: Path) -> None:
 
     async def story() -> None:
         tunnel = Tunnel()
-        server = await asyncio.start_server(tunnel.serve, "127.0.0.1", 0)
-        proxy = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with served(tunnel.serve) as port:
+            await through(tunnel, f"http://127.0.0.1:{port}")
+
+    async def through(tunnel: Tunnel, proxy: str) -> None:
         script = Script(answer, answer, answer)
         named = {"AWS_CA_BUNDLE": str(certificate[0]), "HTTPS_PROXY": proxy}
         async with wire_to(script, QUICK, certificate, **named) as get:
@@ -355,7 +356,6 @@ def test_https_goes_through_the_environment_s_proxy(tmp_path: Path) -> None:
         async with wire_to(script, QUICK, certificate, **named, NO_PROXY="127.0.0.1") as get:
             assert await body_of(await get()) == data
         assert len(tunnel.asked) == 1
-        server.close()
 
     run(story)
 
@@ -392,18 +392,16 @@ def test_a_closed_upstream_asks_nobody() -> None:
 
     async def story() -> None:
         script = Script(b"")
-        server = await asyncio.start_server(script.serve, "127.0.0.1", 0)
-        place = origin(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
         wire = Wire("s3://bucket", {}, Patience())
-        request = Request("GET", place, "/bucket/key", is_stream=True)
-        waiting = asyncio.create_task(wire.send(request))
-        while not script.requests:  # noqa: ASYNC110 - the server tells nobody
-            await asyncio.sleep(0.001)
-        await wire.close()
-        for task in (waiting, asyncio.create_task(wire.send(request))):
-            with pytest.raises(errors.RemoteUnavailable):
-                await task
+        async with served(script.serve) as port:
+            request = Request("GET", origin(f"http://127.0.0.1:{port}"), "/bucket/key", is_stream=True)
+            waiting = asyncio.create_task(wire.send(request))
+            while not script.requests:  # noqa: ASYNC110 - the server tells nobody
+                await asyncio.sleep(0.001)
+            await wire.close()
+            for task in (waiting, asyncio.create_task(wire.send(request))):
+                with pytest.raises(errors.RemoteUnavailable):
+                    await task
         assert len(script.requests) == 1
-        server.close()
 
     run(story)

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 import pytest
 
 from tests.upstream.faults import Seen
+from tests.upstream.serving import served
 from tidegate import errors
 from tidegate.upstream.feed import Feed
 from tidegate.upstream.wire import Patience, Request, Wire, origin
@@ -76,18 +77,17 @@ def run(
 
     async def main() -> None:
         server_side = remote()
-        server = await asyncio.start_server(server_side.serve, "127.0.0.1", 0)
-        place = origin(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
         wire = Wire("s3://bucket", {}, QUICK)
+        async with served(server_side.serve) as port:
+            place = origin(f"http://127.0.0.1:{port}")
 
-        def request(feed: Feed) -> Request:
-            return Request("PUT", place, "/bucket/key", feed=feed, raw_query="a=%2F&b", repeats=False)
+            def request(feed: Feed) -> Request:
+                return Request("PUT", place, "/bucket/key", feed=feed, raw_query="a=%2F&b", repeats=False)
 
-        try:
-            await act(wire, server_side, request)
-        finally:
-            await wire.close()
-            server.close()
+            try:
+                await act(wire, server_side, request)
+            finally:
+                await wire.close()
 
     asyncio.run(main())
 
