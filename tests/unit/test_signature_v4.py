@@ -21,6 +21,7 @@ from tests.unit import signing_clients as clients
 from tests.unit.signing_clients import ACCESS_KEY, ENDPOINT, HOST, ODD_KEYS, SECRET, changed, secret_of, signed_at
 from tidegate import errors
 from tidegate.s3.signature import Authenticated, ChunkSeed, ChunkSigner, SignedRequest, authenticate, canonical, v4
+from tidegate.sigv4 import signing_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,7 +83,7 @@ def hand_signed(
         )
     )
     to_sign = f"AWS4-HMAC-SHA256\n{stamp or '20260102T030405Z'}\n{scope}\n{hashlib.sha256(text).hexdigest()}"
-    signature = hmac.digest(v4.signing_key(SECRET, *key_scope), to_sign.encode(), "sha256").hex()
+    signature = hmac.digest(signing_key(SECRET, *key_scope), to_sign.encode(), "sha256").hex()
     sent["authorization"] = (
         f"AWS4-HMAC-SHA256 Credential={ACCESS_KEY}/{scope}, SignedHeaders={listed}, Signature={signature}"
     )
@@ -794,7 +795,7 @@ def presigned_with_payload(payload: str, *, header: str | None = None) -> Signed
     headers = f"host:{HOST}\n" + ("" if header is None else f"x-amz-content-sha256:{header}\n")
     text = f"PUT\n/bucket/key\n{'&'.join(fields)}\n{headers}\n{listed}\n{payload}"
     to_sign = f"AWS4-HMAC-SHA256\n20260102T030405Z\n{scope}\n{hashlib.sha256(text.encode()).hexdigest()}"
-    signature = hmac.digest(v4.signing_key(SECRET, b"20260102", b"us-east-1"), to_sign.encode(), "sha256").hex()
+    signature = hmac.digest(signing_key(SECRET, b"20260102", b"us-east-1"), to_sign.encode(), "sha256").hex()
     query = "&".join([*fields, f"X-Amz-Signature={signature}"])
     sent = [] if header is None else [("x-amz-content-sha256", header)]
     return clients.url_request("PUT", f"{ENDPOINT}/bucket/key?{query}", *sent)
@@ -828,7 +829,7 @@ def test_chunk_signatures_are_those_of_amazons_example() -> None:
     """Amazon's example of a streaming upload: 65 KiB in two chunks and the last one."""
     signer = ChunkSigner(
         ChunkSeed(
-            v4.signing_key(SECRET, b"20130524", b"us-east-1"),
+            signing_key(SECRET, b"20130524", b"us-east-1"),
             b"20130524T000000Z",
             b"20130524/us-east-1/s3/aws4_request",
             b"4f232c4386841ef735655705268965c44a0e4690baa4adea153f7db9fa80a0a9",
@@ -846,7 +847,7 @@ def test_trailer_signature_is_that_of_amazons_example() -> None:
     """Amazon's example of a streaming upload with a trailing checksum."""
     signer = ChunkSigner(
         ChunkSeed(
-            v4.signing_key(SECRET, b"20130524", b"us-east-1"),
+            signing_key(SECRET, b"20130524", b"us-east-1"),
             b"20130524T000000Z",
             b"20130524/us-east-1/s3/aws4_request",
             b"106e2a8a18243abcf37539882f36619c00e2dfc72633413f02d3b74544bfeb8e",
@@ -868,7 +869,7 @@ def test_seed_continues_the_requests_own_signature() -> None:
     """The first chunk's signature is chained to the request's."""
     request = hand_signed(method="PUT", payload="STREAMING-AWS4-HMAC-SHA256-PAYLOAD")
     assert verify(request).seed == ChunkSeed(
-        v4.signing_key(SECRET, b"20260102", b"us-east-1"),
+        signing_key(SECRET, b"20260102", b"us-east-1"),
         b"20260102T030405Z",
         b"20260102/us-east-1/s3/aws4_request",
         dict(request.headers)[b"authorization"][-64:],

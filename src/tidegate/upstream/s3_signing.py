@@ -6,23 +6,20 @@ its turn at the interpreter away four times for a request: with many under way t
 
 from __future__ import annotations
 
-import hmac
 import time
-from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
 import msgspec
 
 from tidegate import errors
+from tidegate.sigv4 import keyed, signing_key
 from tidegate.upstream.wire import Request, encode
 
 SHA256: Final = "x-amz-content-sha256"
 UNSIGNED: Final = "UNSIGNED-PAYLOAD"
 _NOTHING: Final = sha256(b"").hexdigest()
 _ALGORITHM: Final = "AWS4-HMAC-SHA256"
-# One a secret, day and region.
-_KEYS_REMEMBERED: Final = 64
 
 
 class Secret(msgspec.Struct, frozen=True):
@@ -66,21 +63,12 @@ def signed(request: Request, region: str, secret: Secret, seconds: float | None 
         )
     )
     scope = f"{moment[:8]}/{region}/s3/aws4_request"
-    mac = _keyed(secret.secret_key, moment[:8], region).copy()
+    mac = keyed(signing_key(secret.secret_key, moment[:8].encode(), region.encode())).copy()
     mac.update(f"{_ALGORITHM}\n{moment}\n{scope}\n{sha256(canonical.encode()).hexdigest()}".encode())
     headers["authorization"] = (
         f"{_ALGORITHM} Credential={secret.access_key}/{scope}, SignedHeaders={listed}, Signature={mac.hexdigest()}"
     )
     return msgspec.structs.replace(request, headers=headers)
-
-
-@lru_cache(maxsize=_KEYS_REMEMBERED)
-def _keyed(secret_key: str, day: str, region: str) -> hmac.HMAC:
-    """The start of every signature of one day in one region, to be copied."""
-    key = f"AWS4{secret_key}".encode()
-    for part in (day, region, "s3", "aws4_request"):
-        key = hmac.digest(key, part.encode(), "sha256")
-    return hmac.new(key, digestmod="sha256")
 
 
 def _as_signed(value: str) -> str:

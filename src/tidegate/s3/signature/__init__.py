@@ -30,6 +30,7 @@ from tidegate.s3.signature.request import (
     SignedRequest,
     Unverified,
 )
+from tidegate.s3.signature.v4 import Presigned, usual
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,9 +49,6 @@ __all__ = [
     "read",
     "usual",
 ]
-
-Presigned = v4.Presigned
-usual = v4.usual
 
 _TOKEN_MARKS: Final = frozenset((b"X-Amz-Security-Token", b"x-amz-security-token"))  # of version 4, and of 2
 _V4_MARKS: Final = frozenset(v4.PRESIGN_MARKS)
@@ -88,7 +86,7 @@ def read(
     host_bucket: bytes = b"",
     allow_v2: bool = True,
     fields: Sequence[canonical.Pair] | None = None,
-    presigned: v4.Presigned | None = None,
+    presigned: Presigned | None = None,
 ) -> Unverified | None:
     """Return who claims to have signed ``request``, or whose token it carries, or None where it carries no credentials
     at all (anonymous).
@@ -106,7 +104,7 @@ def read(
     authorization = headers.get(b"authorization")
     token = headers.get(b"x-amz-security-token")
     if fields is None and presigned is None:
-        presigned = v4.usual(request.query)
+        presigned = usual(request.query)
     if presigned is not None and not authorization and token is None:
         return v4.authenticate_query(request, headers, presigned, now, prefix)
     if fields is None or presigned is not None:

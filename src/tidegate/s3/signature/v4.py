@@ -24,6 +24,7 @@ from tidegate.s3.signature.request import (
     SignedRequest,
     Unverified,
 )
+from tidegate.sigv4 import keyed, signing_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -61,7 +62,6 @@ _EXPIRES_DIGITS: Final = len(str(MAX_EXPIRES))
 MAX_CREDENTIAL_LENGTH: Final = 8 * 1024 + 128
 MAX_SIGNER_REMEMBERED: Final = 512  # bytes of credential and list; bounds what the cache of them can hold
 SIGNERS_REMEMBERED: Final = 1024  # one a key, day, region and list of headers; bounded, as the client chooses them
-SIGNING_KEYS_REMEMBERED: Final = 1024  # one a secret, day and region; bounded, as the client chooses region and day
 
 
 class _Signer(msgspec.Struct, frozen=True):
@@ -150,21 +150,6 @@ def check_skew(seconds: float, now: float) -> None:
             ServerTime=canonical.format_for_humans(now),
             MaxAllowedSkewMilliseconds=str(MAX_SKEW * 1000),
         )
-
-
-@lru_cache(maxsize=SIGNING_KEYS_REMEMBERED)
-def signing_key(secret: str, day: bytes, region: bytes) -> bytes:
-    """Return the key that signs the requests of one day (``YYYYMMDD``) in one region."""
-    key = b"AWS4" + secret.encode()
-    for part in (day, region, b"s3", b"aws4_request"):
-        key = hmac.digest(key, part, "sha256")
-    return key
-
-
-@lru_cache(maxsize=SIGNING_KEYS_REMEMBERED)
-def _keyed(key: bytes) -> hmac.HMAC:
-    """Return the start of every HMAC with this key, to be copied."""
-    return hmac.new(key, digestmod="sha256")
 
 
 # --- what the client claims ------------------------------------------------------------------------------------------
@@ -360,7 +345,7 @@ def _verify(
 
 def _is_signed(claim: _Claim, key: bytes, method: str, path: bytes, query: bytes, lines: Mapping[bytes, bytes]) -> bool:
     """Whether this is the request that was signed. ``lines`` are the signed headers, by name and in order."""
-    mac = _keyed(key).copy()
+    mac = keyed(key).copy()
     mac.update(_string_to_sign(claim, _canonical_request(method, path, query, lines.values(), claim)))
     return hmac.compare_digest(mac.hexdigest().encode("ascii"), claim.signature)
 
