@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from tests.upstream.serving import served
+
 
 class Seen(msgspec.Struct, frozen=True):
     """A request that came. Header names are lower-case."""
@@ -100,13 +102,9 @@ class Proxy:
         self.before: Callable[[Seen], Awaitable[None]] | None = None
         self.instead: Callable[[Seen], Reply | None] = lambda _: None
         self.refuses = False
-        self._tasks: set[asyncio.Task[None]] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, one request. Its socket is closed when this ends, however it ends."""
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
         try:
             with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 if not self.refuses:
@@ -115,15 +113,6 @@ class Proxy:
                 await writer.wait_closed()
         finally:
             writer.transport.abort()
-            self._tasks.discard(task)
-
-    async def end(self) -> None:
-        """Breaks off what is under way."""
-        left = list(self._tasks)
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
-        await asyncio.sleep(0)  # connections that were closed are done with in the loop's next turn
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         raw = await reader.readuntil(b"\r\n\r\n")
@@ -177,11 +166,6 @@ def _pair(line: str) -> tuple[str, str]:
 async def proxy(target: str) -> AsyncIterator[Proxy]:
     """A proxy in front of a server."""
     between = Proxy(target)
-    server = await asyncio.start_server(between.serve, "127.0.0.1", 0, backlog=256)
-    port = server.sockets[0].getsockname()[1]
-    between.url = f"http://127.0.0.1:{port}{urlsplit(target).path}"
-    try:
+    async with served(between.serve) as port:
+        between.url = f"http://127.0.0.1:{port}{urlsplit(target).path}"
         yield between
-    finally:
-        server.close()
-        await between.end()

@@ -23,7 +23,7 @@ async def served(serve: Serve, context: ssl.SSLContext | None = None) -> AsyncIt
         serving[task] = writer
         await serve(reader, writer)
 
-    server = await asyncio.start_server(one, "127.0.0.1", 0, ssl=context)
+    server = await asyncio.start_server(one, "127.0.0.1", 0, ssl=context, backlog=256)
     try:
         yield int(server.sockets[0].getsockname()[1])
     finally:

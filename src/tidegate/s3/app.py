@@ -129,16 +129,15 @@ class Door:
         handler = HANDLERS.get(operation.name)
         if handler is None:
             raise errors.NotImplementedByServer(f"The operation {operation.name} is not implemented.")
+        if passage is not None and operation.name not in PASSING:
+            if self._authenticates:
+                raise errors.AccessDenied("A request that is signed for the remote may read or write one object only.")
+            passage = None
         if passage is None:
             check_headers(operation, headers)
-        elif operation.name in PASSING:
+        else:
             handler = PASSING[operation.name]
             passing.check(operation, headers, dict(query))
-        elif self._authenticates:
-            raise errors.AccessDenied("A request that is signed for the remote may read or write one object only.")
-        else:
-            passage = None
-            check_headers(operation, headers)
         if IF_HEAD in headers or COMMIT_MESSAGE in headers:
             principal = fields.noted(principal, headers)
         call = Call(

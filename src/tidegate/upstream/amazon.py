@@ -23,6 +23,7 @@ from tidegate import errors
 from tidegate.passage import Style
 from tidegate.properties.tree import ExtraAWS
 from tidegate.upstream.s3_signing import Secret, signed
+from tidegate.upstream.sockets import PORTS
 from tidegate.upstream.wire import Origin, Request, encode, origin
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ _KEEP_SECONDS: Final = 300.0
 _NONE_SECONDS: Final = 60.0
 # Before credentials end, new ones are fetched.
 _MARGIN_SECONDS: Final = 120.0
-_PORTS: Final = {"http": 80, "https": 443}
 # An instance's credentials come in milliseconds; a process that asks somebody may take a while.
 _FETCH_SECONDS: Final = 60.0
 
@@ -105,7 +105,7 @@ def forms(account: Account, region: str, bucket: str) -> tuple[Form, ...]:
     where, root = place(account, region, bucket)
     by_path = f"/{encode(bucket)}"
     if account.endpoint:
-        if where.port == _PORTS[where.scheme]:  # no client says it
+        if where.port == PORTS[where.scheme]:  # no client says it
             where = msgspec.structs.replace(where, port=None)
         return (Form(where.authority, root, "path"),)
     domains = [where.host if root else where.host.removeprefix(f"{bucket}.")]

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 HELD: Final = 2 * PIECE
 # As much as most servers and proxies allow for the lines before a body.
 MAX_HEAD: Final = 64 * 1024
-_PORTS: Final = {"http": 80, "https": 443}
 _IS_TARGET: Final = re.compile(r"[!-~]+")
 _IS_FIELD: Final = re.compile(r"[^\r\n\0]*")
 
@@ -100,11 +99,10 @@ class Connections:
         if self._threads.waits.is_given_up:
             raise LostError(lost.GIVEN_UP)
         context = await self._trusted() if origin.scheme == "https" else None
-        port = origin.port or _PORTS[origin.scheme]
         try:
             async with asyncio.timeout(self._threads.patience.connect):
                 _, connection = await asyncio.get_running_loop().create_connection(
-                    lambda: _Connection(self._open), origin.host, port, ssl=context
+                    lambda: _Connection(self._open), origin.host, origin.listening_port, ssl=context
                 )
         except TimeoutError:
             raise LostError(lost.NOT_ACCEPTED, is_sent=False) from None

@@ -6,9 +6,13 @@ import socket
 import threading
 import weakref
 from contextlib import suppress
+from typing import Final
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+#: Where a scheme's servers listen, unless a URL says otherwise.
+PORTS: Final = {"http": 80, "https": 443}
 
 
 class Sockets:

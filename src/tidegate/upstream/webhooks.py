@@ -25,7 +25,7 @@ from urllib3.connectionpool import HTTPConnectionPool
 
 from tidegate import errors
 from tidegate.upstream.addresses import may_be_called
-from tidegate.upstream.sockets import Sockets
+from tidegate.upstream.sockets import PORTS, Sockets
 
 MAX_URL: Final = 2000
 # Calls under way at once, of one process: each holds a thread.
@@ -33,7 +33,6 @@ CONCURRENT: Final = 64
 # What is read of an answer. Nobody needs more to see what is wrong.
 MAX_ANSWER: Final = 1024
 
-_PORTS: Final = {"http": 80, "https": 443}
 # What a URL is made of (RFC 3986): nothing that a reader of requests could take for the end of a line or of a word.
 _URL: Final = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")
 
@@ -63,7 +62,7 @@ class _Place(msgspec.Struct, frozen=True):
     def authority(self) -> str:
         """As in the Host header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+        return host if self.port == PORTS[self.scheme] else f"{host}:{self.port}"
 
 
 def check_url(url: str) -> None:
@@ -79,7 +78,7 @@ def _place(url: str) -> _Place:
         port = parts.port
     except ValueError:
         raise errors.InvalidArgument(f'"{url[:100]}" is not a URL') from None
-    if parts.scheme not in _PORTS or not parts.hostname:
+    if parts.scheme not in PORTS or not parts.hostname:
         raise errors.InvalidArgument(f'"{url[:100]}" is not a URL with http:// or https:// in front')
     if "@" in parts.netloc:
         raise errors.InvalidArgument("a URL may have no user or password in it: calls are signed with the secret")
@@ -88,7 +87,7 @@ def _place(url: str) -> _Place:
     if port == 0:
         raise errors.InvalidArgument("there is no port 0")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return _Place(parts.scheme, parts.hostname, port or _PORTS[parts.scheme], target)
+    return _Place(parts.scheme, parts.hostname, port or PORTS[parts.scheme], target)
 
 
 class Webhooks:

@@ -28,6 +28,7 @@ from tidegate.telemetry.remotes import meter_of
 from tidegate.upstream.connections import Connections
 from tidegate.upstream.feed import Feed
 from tidegate.upstream.lost import LostError
+from tidegate.upstream.sockets import PORTS
 from tidegate.upstream.threads import Source, Threads
 
 logger = logging.getLogger(__name__)
@@ -79,6 +80,11 @@ class Origin(msgspec.Struct, frozen=True):
         """As in the Host header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port is None else f"{host}:{self.port}"
+
+    @property
+    def listening_port(self) -> int:
+        """The port, also where the URL does not say it."""
+        return self.port or PORTS[self.scheme]
 
 
 class Request(msgspec.Struct, frozen=True):

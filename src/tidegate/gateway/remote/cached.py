@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from tidegate import checksums
 from tidegate.catalog.blobs import Content
 from tidegate.catalog.fills import Partial
-from tidegate.catalog.versions import Draft
+from tidegate.catalog.versions import NO_CHECKSUM, Draft
+from tidegate.checksums import Hasher
 from tidegate.gateway.remote.upstreams import remote_of
 from tidegate.model import EMPTY, FULL_OBJECT, STANDARD, Attributes, Bucket, Version
 
@@ -53,6 +55,19 @@ def _decoder() -> msgspec.msgpack.Decoder[RemoteObject]:
     from tidegate.upstream import RemoteObject  # noqa: PLC0415 - a server without remotes does not load it
 
     return msgspec.msgpack.Decoder(RemoteObject)
+
+
+def hasher_of(bucket: Bucket, remote: RemoteObject) -> Hasher | None:
+    """What computes the checksum that a bucket asks for, where the remote has not told it."""
+    kind = bucket.properties.checksum.type
+    if kind == NO_CHECKSUM or (remote.digest is not None and remote.digest[0] == kind):
+        return None
+    return checksums.new(checksums.DIGESTS[kind])
+
+
+def digest_of(bucket: Bucket, hasher: Hasher | None) -> tuple[str, str] | None:
+    """What such a one has computed, with its kind."""
+    return None if hasher is None else (bucket.properties.checksum.type, hasher.digest().hex())
 
 
 def attributes_of(bucket: Bucket, remote: RemoteObject, digest: tuple[str, str] | None = None) -> Attributes:

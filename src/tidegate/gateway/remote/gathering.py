@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from tidegate import checksums, errors
+from tidegate import errors
 from tidegate.catalog import fills, intents
 from tidegate.catalog.abc import Transaction
-from tidegate.catalog.versions import NO_CHECKSUM, Draft
+from tidegate.catalog.versions import Draft
 from tidegate.clock import now
 from tidegate.gateway.receive import inline
 from tidegate.gateway.remote import cached
@@ -140,10 +140,7 @@ class Gathering:
 
 def _draft(bucket: Bucket, remote: RemoteObject, data: bytes) -> Draft:
     """An object to be kept in the catalog, with the checksum that its bucket asks for."""
-    kind = bucket.properties.checksum.type
-    digest: tuple[str, str] | None = None
-    if kind != NO_CHECKSUM and (remote.digest is None or remote.digest[0] != kind):
-        hasher = checksums.new(checksums.DIGESTS[kind])
+    hasher = cached.hasher_of(bucket, remote)
+    if hasher is not None:
         hasher.update(data)
-        digest = kind, hasher.digest().hex()
-    return cached.draft_of(bucket, remote, inline(data), now(), digest)
+    return cached.draft_of(bucket, remote, inline(data), now(), cached.digest_of(bucket, hasher))

@@ -14,13 +14,12 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from tidegate import checksums, errors
+from tidegate import errors
 from tidegate.blobs import BlobWriter
 from tidegate.catalog import fills
 from tidegate.catalog.abc import Transaction
 from tidegate.catalog.blobs import Content
 from tidegate.catalog.fills import CHUNK, Grant
-from tidegate.catalog.versions import NO_CHECKSUM
 from tidegate.clock import now
 from tidegate.gateway.receive import in_file, inline
 from tidegate.gateway.remote import cached
@@ -70,11 +69,7 @@ class ChunkStore:
         self._ending: asyncio.Task[None] | None = None  # what is being committed
         self._missing: int | None = None
         self._leased = set(range(grant.first, min(grant.first + 2, self._grant.stop)))
-        kind = bucket.properties.checksum.type
-        is_known = remote.digest is not None and remote.digest[0] == kind
-        self._hasher = None
-        if is_whole and kind != NO_CHECKSUM and not is_known:
-            self._hasher = checksums.new(checksums.DIGESTS[kind])
+        self._hasher = cached.hasher_of(bucket, remote) if is_whole else None
         if opens and not self._is_single:
             self._ending = asyncio.create_task(self._describe())
         if self._is_single and remote.size <= self._rooms.receiver.inline_limit and bucket.copies == 1:
@@ -152,9 +147,7 @@ class ChunkStore:
         return self._rooms.blobs.writer(hashers, copies, size, durable=False)
 
     def _digest(self) -> tuple[str, str] | None:
-        if self._hasher is None:
-            return None
-        return self._bucket.properties.checksum.type, self._hasher.digest().hex()
+        return cached.digest_of(self._bucket, self._hasher)
 
     async def _describe(self) -> None:
         """Tells everybody what the remote has said, so that they need not wait for the first chunk."""

@@ -110,7 +110,7 @@ class Commits:
             return commits.page(tx, past or layers, of.name, NEWEST if past else before, limit + 1)
 
         found = await within.look(self._rooms, repo, read)
-        return found[:limit], found[limit - 1].id if len(found) > limit > 0 else None
+        return within.page(found, limit, lambda each: each.id)
 
     async def wait(self, principal: Principal, repo: RepoName, ref: str, seconds: float) -> Commit:
         """The commit once it is finished, or as it is when the time is over."""

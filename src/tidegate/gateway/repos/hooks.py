@@ -101,7 +101,7 @@ class Hooks:
             return deliveries.page(tx, hooks.get(tx, of, name).id, after, limit + 1)
 
         found = await within.read(self._rooms, principal, repo, _ACTION, read)
-        return found[:limit], found[limit - 1].id if len(found) > limit > 0 else None
+        return within.page(found, limit, lambda each: each.id)
 
     async def retry(self, principal: Principal, repo: RepoName, name: str, delivery_id: str) -> Delivery:
         """Sends a delivery once more. Raises ``NoSuchDelivery``, and ``InvalidRequest`` for the question of a pre-hook,

@@ -23,6 +23,11 @@ from tidegate.gateway.rooms import Rooms
 from tidegate.model import Bucket, Principal, Repo, Writer
 from tidegate.refs import MASTER, RefName, RepoName
 
+# Projects, repositories, branches or tags in one page: each takes some ten queries.
+MAX_PAGE: Final = 1000
+
+_INSPECT: Final = "repo:Inspect"
+
 T = TypeVar("T")
 Tx = TypeVar("Tx", bound=Reader)
 
@@ -30,12 +35,6 @@ Tx = TypeVar("Tx", bound=Reader)
 def check(tx: Reader, principal: Principal, repo: Repo, action: str, branch: str = MASTER) -> None:
     """Raises as ``authorise``, but for what its place means to a branch: that is for who writes it."""
     authorise(principal, replace(buckets.of_branch(tx, repo, branch), place=None), action)
-
-
-# Projects, repositories, branches or tags in one page: each takes some ten queries.
-MAX_PAGE: Final = 1000
-
-_INSPECT: Final = "repo:Inspect"
 
 
 def may_inspect(principal: Principal, repo: Repo, branch: str) -> bool:

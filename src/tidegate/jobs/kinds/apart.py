@@ -74,9 +74,7 @@ class Keys:
         return Spot(0, key) if isinstance(self._selection, Prefix) else Spot(index)
 
 
-async def each(
-    run: Run, selection: Selection, find: Find, act: Act, *, goes_on: bool, at_once: int | None = None
-) -> None:
+async def each(run: Run, selection: Selection, find: Find, act: Act, *, goes_on: bool, at_once: int = AT_ONCE) -> None:
     """Does a job that acts on each object that is selected, to its end; on ``at_once`` of them at the same time, which
     is ``AT_ONCE`` where ``act`` asks the remote once for each and does nothing else.
 
@@ -85,7 +83,7 @@ async def each(
     be done either.
     """
     keys = Keys(run, selection, spot_of(run.job))
-    places = asyncio.Semaphore(AT_ONCE if at_once is None else at_once)
+    places = asyncio.Semaphore(at_once)
     found: deque[tuple[str, Spot]] = deque()
     window: deque[tuple[Spot, asyncio.Task[_Outcome]]] = deque()
     needs_all = isinstance(selection, Names)
